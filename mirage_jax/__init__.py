@@ -1,0 +1,1 @@
+"""Mirage: video generation with a persistent spatial memory."""

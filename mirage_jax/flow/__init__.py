@@ -1,0 +1,1 @@
+"""The flow floor of Mirage."""

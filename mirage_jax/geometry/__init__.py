@@ -1,0 +1,1 @@
+"""The geometry floor of Mirage."""

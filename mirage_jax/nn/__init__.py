@@ -1,0 +1,1 @@
+"""The nn floor of Mirage."""

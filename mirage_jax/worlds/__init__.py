@@ -1,0 +1,1 @@
+"""The worlds floor of Mirage."""
