@@ -1,0 +1,95 @@
+"""How every program starts, fails and reports.
+
+A program ends in one of two ways: its last line of stdout is one JSON object
+and it exits with 0, or its last line of stderr starts with `error:`, names what
+was wrong, and it exits with 1. `--debug` keeps the traceback.
+"""
+
+import errno
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from absl import app, flags
+
+_DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
+_HELP = ('--help', '-help', '--helpshort', '-helpshort', '--helpfull', '-?')
+
+
+def run_program(main: Callable[[list[str]], Mapping | None]) -> None:
+  """Parses the flags, runs `main(argv)`, prints its figures, and exits.
+
+  Args:
+    main: The program. If it returns a mapping, that becomes the last line of
+      stdout (see `print_result`).
+  """
+  try:
+    app.run(lambda argv: _report(main(argv)))
+  except SystemExit as stop:
+    # absl leaves --help with 1, which a caller would take for a failure.
+    asked_for_help = any(flag in sys.argv[1:] for flag in _HELP)
+    sys.exit(0 if asked_for_help else stop.code)
+  except KeyboardInterrupt:
+    _fail('interrupted', 130)
+  except Exception as error:
+    if not is_bad_input(error) or _debug():
+      raise
+    _fail(one_line(error), 1)
+
+
+def print_result(figures: Mapping) -> None:
+  """Prints `figures` as one line of JSON; what is not finite becomes null."""
+  sys.stderr.flush()
+  print(json.dumps(_plain(figures), allow_nan=False), flush=True)
+
+
+def is_bad_input(error: Exception) -> bool:
+  """Whether `error` tells of what the user gave, rather than of a bug."""
+  return isinstance(error, ValueError | OSError | FloatingPointError)
+
+
+def one_line(error: Exception) -> str:
+  """The error's message in one line; system errors get a way out."""
+  message = ' '.join(str(error).split()) or type(error).__name__
+  if not isinstance(error, OSError) or error.strerror is None:
+    return message
+  name = '' if error.filename is None else f'{error.filename}: '
+  message = f'{name}{error.strerror}'
+  if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    return f'{message}; free some space, or give another folder'
+  if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+    return f'{message}; check its permissions, or give another path'
+  if error.errno == errno.ENOENT:
+    return f'{message}; check the path'
+  return message
+
+
+def _report(figures: Mapping | None) -> None:
+  if figures is not None:
+    print_result(figures)
+
+
+def _debug() -> bool:
+  return flags.FLAGS.is_parsed() and _DEBUG.value
+
+
+def _fail(message: str, code: int) -> None:
+  sys.stdout.flush()
+  print(f'error: {message}', file=sys.stderr, flush=True)
+  sys.exit(code)
+
+
+def _plain(value):
+  """`value` as what JSON knows: dicts, lists, text and finite numbers."""
+  if isinstance(value, Mapping):
+    return {str(k): _plain(v) for k, v in value.items()}
+  if isinstance(value, str | bool | int) or value is None:
+    return value
+  if hasattr(value, 'tolist'):  # NumPy and JAX arrays and scalars
+    return _plain(value.tolist())
+  if isinstance(value, Sequence):
+    return [_plain(v) for v in value]
+  if isinstance(value, float):
+    return value if math.isfinite(value) else None
+  return str(value)
