@@ -8,6 +8,7 @@ was wrong, and it exits with 1. `--debug` keeps the traceback.
 import errno
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -33,6 +34,9 @@ def run_program(main: Callable[[list[str]], Mapping | None]) -> None:
   except KeyboardInterrupt:
     _fail('interrupted', 130)
   except Exception as error:
+    message = _unknown_key(error, sys.argv[1:])
+    if message is not None:
+      _fail(message, 1)
     if not is_bad_input(error) or _debug():
       raise
     _fail(one_line(error), 1)
@@ -63,6 +67,22 @@ def one_line(error: Exception) -> str:
   if error.errno == errno.ENOENT:
     return f'{message}; check the path'
   return message
+
+
+def _unknown_key(error: Exception, arguments: Sequence[str]) -> str | None:
+  """Names the `--config.key=value` that ml_collections has not, if any."""
+  if not isinstance(error, AttributeError | KeyError):
+    return None
+  for argument in arguments:
+    _, *parts = argument.split('=')[0].split('.')
+    if any(re.search(rf'\b{re.escape(p)}\b', str(error)) for p in parts):
+      hint = re.search(r'Did you mean "(\w+)"', str(error))
+      meant = f'did you mean {hint[1]}? ' if hint else ''
+      return (
+        f"unknown config key '{'.'.join(parts)}'; {meant}"
+        'The keys are those of the --config file'
+      )
+  return None
 
 
 def _report(figures: Mapping | None) -> None:

@@ -1,4 +1,5 @@
 import errno
+import functools
 import json
 import os
 import subprocess
@@ -27,9 +28,25 @@ if __name__ == '__main__':
 """
 
 
-def run(tmp_path, *args):
+CONFIGURED = """
+from absl import flags
+from ml_collections import config_flags
+from launch.errors import run_program
+flags.DEFINE_integer('seed', 0, 'Seed.')
+config = config_flags.DEFINE_config_file('config')
+if __name__ == '__main__':
+  run_program(lambda argv: {'steps': config.value.optimizer.steps})
+"""
+EXPERIMENT = """
+import ml_collections
+def get_config():
+  return ml_collections.ConfigDict({'optimizer': {'steps': 3}})
+"""
+
+
+def run(tmp_path, *args, program=PROGRAM):
   path = tmp_path / 'program.py'
-  path.write_text(PROGRAM)
+  path.write_text(program)
   return subprocess.run(
     [sys.executable, str(path), *args],
     capture_output=True,
@@ -68,6 +85,19 @@ def test_help_succeeds_and_an_unknown_flag_fails(tmp_path):
   unknown = run(tmp_path, '--sede=1')
   assert unknown.returncode != 0 and 'sede' in unknown.stderr
   assert 'Traceback' not in unknown.stderr
+
+
+def test_an_unknown_config_key_is_named(tmp_path):
+  experiment = tmp_path / 'experiment.py'
+  experiment.write_text(EXPERIMENT)
+  config = f'--config={experiment}'
+  run_it = functools.partial(run, tmp_path, config, program=CONFIGURED)
+  done = run_it('--config.optimizer.steps=4')
+  assert json.loads(done.stdout) == {'steps': 4}
+  done = run_it('--config.optimizer.stpes=4')
+  assert done.returncode == 1 and 'Traceback' not in done.stderr
+  assert "unknown config key 'optimizer.stpes'" in done.stderr
+  assert 'did you mean steps?' in done.stderr
 
 
 def test_a_system_error_gets_a_way_out():
