@@ -1,0 +1,106 @@
+"""A transformer over the tokens of posed frames, causal over chunks."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from mirage_jax.arrays import Array, Bool, Float, Int
+from mirage_jax.nn.attention import Attention
+from mirage_jax.nn.embeddings import level_embedding, rotary_angles
+from mirage_jax.nn.mlp import Mlp
+from mirage_jax.nn.modulation import Modulation, modulate, normalise
+
+
+class Block(nn.Module):
+  """Attention and feed-forward, each modulated and gated (adaLN-zero)."""
+
+  heads: int
+  expansion: float
+  dtype: str
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[Array, 'b t n d'],
+    shared: Float[Array, 'b t m'],
+    angles: Float[Array, 'tn a'],
+    mask: Bool[Array, 'tn tn'],
+  ) -> tuple[Float[Array, 'b t n d'], None]:
+    """One layer; the second result is for `nn.scan`."""
+    parts = Modulation(6, name='modulation')(shared)
+    scale_a, shift_a, gate_a, scale_m, shift_m, gate_m = parts
+    b, t, n, d = x.shape
+    y = modulate(x, scale_a, shift_a).reshape(b, t * n, d)
+    y = Attention(self.heads, self.dtype, name='attention')(y, angles, mask)
+    x = x + gate_a[:, :, None] * y.reshape(b, t, n, d)
+    y = Mlp(self.expansion, self.dtype, name='mlp')(
+      modulate(x, scale_m, shift_m)
+    )
+    return x + gate_m[:, :, None] * y, None
+
+
+class VideoTransformer(nn.Module):
+  """Full space-time attention over frames, one noise level a frame.
+
+  Attributes:
+    width: d.
+    layers: number of blocks; their parameters are stacked (`nn.scan`).
+    heads: attention heads.
+    expansion: of the feed-forward block.
+    remat: recompute activations in the backward pass.
+    dtype: of the products.
+  """
+
+  width: int
+  layers: int
+  heads: int
+  expansion: float = 4.0
+  remat: bool = False
+  dtype: str = 'float32'
+
+  @nn.compact
+  def __call__(
+    self,
+    tokens: Float[Array, 'b t n d'],
+    levels: Float[Array, 'b t'],
+    chunks: Int[Array, 't'],
+    columns: int,
+  ) -> Float[Array, 'b t n d']:
+    """Maps tokens to tokens.
+
+    Args:
+      tokens: embedded frames.
+      levels: noise level of every frame, 0 = clean.
+      chunks: chunk of every frame; a frame sees its own and earlier chunks.
+      columns: tokens in a row of a frame.
+
+    Returns:
+      Normalised tokens of the same shape.
+    """
+    t, n = tokens.shape[1:3]
+    condition = level_embedding(levels, 2 * (self.width // 2))
+    condition = nn.Dense(self.width, name='level_in')(condition)
+    condition = jax.nn.silu(condition)
+    shared = nn.Dense(
+      6 * self.width, kernel_init=nn.initializers.zeros, name='level_out'
+    )(condition)
+    angles = rotary_angles(
+      jnp.arange(t, dtype=jnp.float32),
+      n // columns,
+      columns,
+      self.width // self.heads,
+    )
+    owner = jnp.repeat(chunks, n)
+    mask = owner[:, None] >= owner[None, :]
+    block = nn.remat(Block, prevent_cse=False) if self.remat else Block
+    stack = nn.scan(
+      block,
+      variable_axes={'params': 0},
+      split_rngs={'params': True},
+      in_axes=nn.broadcast,
+      length=self.layers,
+    )
+    x, _ = stack(self.heads, self.expansion, self.dtype, name='blocks')(
+      tokens, shared, angles, mask
+    )
+    return normalise(x)

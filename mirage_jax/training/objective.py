@@ -1,0 +1,170 @@
+"""The training objective: write the past, read the target, match the flow."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mirage_jax.arrays import Array, Float, Key
+from mirage_jax.data.episodes import Episode
+from mirage_jax.flow import LogitNormal, interpolate
+from mirage_jax.flow.paths import MIN_LEVEL
+from mirage_jax.geometry.clips import Clip
+from mirage_jax.models import video as video_lib
+from mirage_jax.models.mirage import (
+  Mirage,
+  Prediction,
+  context_video,
+  init_states,
+  read_views,
+  write_frames,
+)
+
+LOSSES = ('rgb', 'depth', 'dynamic', 'sky')
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+  """Weights of the losses and the noise that training adds.
+
+  Attributes:
+    weights: by loss; names must be exactly `LOSSES`.
+    levels: distribution of the targets' noise level.
+    independent: share of examples with one level a frame (diffusion forcing,
+      arXiv 2407.01392); the others have one level a chunk.
+    context_noise: largest level of noise on the window (half of the examples
+      have none).
+    history_noise: largest standard deviation of noise on written colours, in
+      [-1, 1] units.
+
+  Raises:
+    ValueError: if the names of the weights are not the names of the losses.
+  """
+
+  weights: dict[str, float]
+  levels: LogitNormal = LogitNormal()
+  independent: float = 0.25
+  context_noise: float = 0.3
+  history_noise: float = 0.05
+
+  def __post_init__(self):
+    if set(self.weights) != set(LOSSES):
+      raise ValueError(
+        f'objective.weights has {sorted(self.weights)}; expected exactly '
+        f'{sorted(LOSSES)}'
+      )
+
+  def __call__(
+    self, model: Mirage, params: Any, episode: Episode, key: Key[Array, '']
+  ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
+    """Mean loss of a batch, and its parts.
+
+    Args:
+      model: the world model.
+      params: its variables.
+      episode: `[b, ...]` history to write, window, and frames to generate.
+      key: of all noise.
+
+    Returns:
+      The weighted sum, and each part unweighted beside it.
+    """
+    keys = jax.random.split(key, 4)
+    target, context = episode.target, episode.context
+    readout = None
+    if model.memory is not None:
+      history = self._noisy_history(keys[0], episode.history)
+      states = init_states(model, history.world_from_camera[:, 0])
+      states = write_frames(model, params, states, history, False)
+      h, w = target.depth_m.shape[-2:]
+      readout = read_views(model, params, states, target.cameras, h, w)
+    clean = video_lib.encode_clip(target)
+    levels = self._target_levels(keys[1], clean.shape[:2])
+    noise = jax.random.normal(keys[2], clean.shape)
+    window, window_levels = self._noisy_context(keys[3], context)
+    cameras = jax.tree.map(
+      lambda a, b: jnp.concatenate([a, b], axis=1),
+      context.cameras,
+      target.cameras,
+    )
+    prediction = model.apply(
+      params,
+      interpolate(clean, noise, levels),
+      levels,
+      window,
+      window_levels,
+      cameras,
+      readout,
+    )
+    parts = _losses(prediction, clean, levels, target)
+    parts = {name: value.mean() for name, value in parts.items()}
+    loss = sum(self.weights[name] * parts[name] for name in LOSSES)
+    if readout is not None:
+      parts['memory_opacity'] = readout.opacity.mean()
+      parts['memory_gate'] = prediction.gate.mean()
+    return loss, parts
+
+  def _target_levels(
+    self, key: Key[Array, ''], shape: tuple[int, int]
+  ) -> Float[Array, 'b t']:
+    each, shared, choice = jax.random.split(key, 3)
+    chunk = self.levels.sample(shared, (shape[0], 1))
+    apart = jax.random.uniform(choice, (shape[0], 1)) < self.independent
+    return jnp.where(apart, self.levels.sample(each, shape), chunk)
+
+  def _noisy_context(
+    self, key: Key[Array, ''], context: Clip
+  ) -> tuple[Float[Array, 'b c h w 5'], Float[Array, 'b c']]:
+    noise_key, level_key = jax.random.split(key)
+    window = context_video(context)
+    b, c = window.shape[:2]
+    levels = jax.random.uniform(
+      level_key, (b, 1), minval=-self.context_noise, maxval=self.context_noise
+    )
+    levels = jnp.broadcast_to(jnp.maximum(levels, 0.0), (b, c))
+    video = window[..., :-1]
+    noise = jax.random.normal(noise_key, video.shape)
+    video = interpolate(video, noise, levels)
+    return jnp.concatenate([video, window[..., -1:]], axis=-1), levels
+
+  def _noisy_history(self, key: Key[Array, ''], history: Clip) -> Clip:
+    noise_key, scale_key = jax.random.split(key)
+    b = history.rgb.shape[0]
+    scale = self.history_noise * jax.random.uniform(
+      scale_key, (b, 1, 1, 1, 1), minval=-1.0
+    )
+    noise = jax.random.normal(noise_key, history.rgb.shape)
+    rgb = video_lib.encode_colour(history.rgb)
+    rgb = rgb + jnp.maximum(scale, 0.0) * noise
+    return history.replace(rgb=video_lib.decode_colour(rgb))
+
+
+def _losses(
+  prediction: Prediction,
+  clean: Float[Array, 'b t h w 4'],
+  levels: Float[Array, 'b t'],
+  target: Clip,
+) -> dict[str, Float[Array, 'b']]:
+  """Every loss of `LOSSES` an example; a mask that is unknown costs nothing.
+
+  The squared error of the clean sample over `t^2` is that of the velocity
+  (arXiv 2511.13720, table 1).
+  """
+  scale = 1.0 / jnp.maximum(levels, MIN_LEVEL) ** 2
+  error = (prediction.video - clean) ** 2 * scale[..., None, None, None]
+  known = video_lib.depth_known(target).astype(jnp.float32)
+  pixels = (1, 2, 3)
+  depth = (error[..., 3] * known).sum(pixels)
+  parts = {
+    'rgb': error[..., :3].mean((1, 2, 3, 4)),
+    'depth': depth / jnp.maximum(known.sum(pixels), 1.0),
+  }
+  for name, mask in (('dynamic', target.dynamic), ('sky', target.sky)):
+    if mask is None:
+      parts[name] = jnp.zeros(levels.shape[0])
+    else:
+      logit = getattr(prediction, name)
+      cost = optax.sigmoid_binary_cross_entropy(logit, mask.astype(jnp.float32))
+      parts[name] = cost.mean(pixels)
+  return parts
