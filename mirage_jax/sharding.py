@@ -1,0 +1,169 @@
+"""The mesh, what lies where on it, and how arrays get there.
+
+Three mesh axes, in the order of how much they say to each other: `data` copies
+of the model see different examples, `fsdp` devices share one copy's parameters
+and see different examples too, `model` devices share the work on one example.
+Arrays name their axes logically ('batch', 'width', ...); `RULES` is the one
+place which turns those names into mesh axes, and axes that do not divide
+evenly stay whole, so the same program runs on one device and on a pod.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+Tree = Any
+MeshAxes = tuple[str, ...]
+
+AXES = ('data', 'fsdp', 'model')
+RULES: Mapping[str, MeshAxes] = {
+  'batch': ('data', 'fsdp'),
+  'heads': ('model',),
+  'hidden': ('model',),
+  'tokens': (),
+  'frames': (),
+  'width': ('fsdp',),
+}
+# Smaller leaves cost more to gather than they save.
+MIN_SHARDED_SIZE = 2**14
+
+
+def make_mesh(
+  data: int = -1,
+  fsdp: int = 1,
+  model: int = 1,
+  devices: Sequence[jax.Device] | None = None,
+) -> Mesh:
+  """A mesh over the axes data, fsdp and model.
+
+  Args:
+    data: devices along the axis; -1 = all that the others leave.
+    fsdp: the same.
+    model: the same.
+    devices: which devices; None = all.
+
+  Raises:
+    ValueError: if the sizes do not multiply to the number of devices.
+  """
+  devices = jax.devices() if devices is None else list(devices)
+  sizes = [data, fsdp, model]
+  if sizes.count(-1) == 1 and min(s for s in sizes if s != -1) > 0:
+    known = math.prod(s for s in sizes if s != -1)
+    sizes[sizes.index(-1)] = len(devices) // known
+  if min(sizes) < 1 or math.prod(sizes) != len(devices):
+    raise ValueError(
+      f'mesh data={data}, fsdp={fsdp}, model={model} does not fit '
+      f'{len(devices)} devices; the sizes must multiply to that (one may be -1)'
+    )
+  # Linen with sharded parameters needs Auto; jax.make_mesh gives Explicit.
+  return jax.make_mesh(
+    tuple(sizes), AXES, (AxisType.Auto,) * len(AXES), devices=devices
+  )
+
+
+def partition(
+  mesh: Mesh, shape: Sequence[int], names: Sequence[str | None]
+) -> NamedSharding:
+  """The sharding of an array whose axes are named logically.
+
+  Args:
+    mesh: the mesh.
+    shape: the array's shape.
+    names: a key of `RULES` or None for each axis. An axis that its devices do
+      not divide stays whole, and no mesh axis is used twice.
+
+  Raises:
+    ValueError: for a name that has no rule, or not one name an axis.
+  """
+  if len(shape) != len(names):
+    raise ValueError(
+      f'shape {tuple(shape)} has {len(shape)} axes, got {len(names)} names '
+      f'{tuple(names)}; give one name or None for each'
+    )
+  used: set[str] = set()
+  spec: list[MeshAxes | None] = []
+  for size, name in zip(shape, names, strict=True):
+    axes = () if name is None else _rule(name)
+    axes = tuple(axis for axis in axes if axis not in used)
+    if size % math.prod(mesh.shape[axis] for axis in axes):
+      axes = ()
+    used.update(axes)
+    spec.append(axes or None)
+  return NamedSharding(mesh, PartitionSpec(*spec))
+
+
+def _rule(name: str) -> MeshAxes:
+  if name not in RULES:
+    raise ValueError(f'unknown axis {name!r}; have {", ".join(RULES)}')
+  return RULES[name]
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """The sharding that keeps a whole copy on every device."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+  """The sharding of anything whose first axis is the batch."""
+  return NamedSharding(mesh, PartitionSpec(RULES['batch']))
+
+
+def parameter_shardings(mesh: Mesh, parameters: Tree) -> Tree:
+  """Fully sharded parameters: the largest axis that fits goes over `fsdp`.
+
+  Args:
+    mesh: the mesh.
+    parameters: arrays or their `ShapeDtypeStruct`s, so that they can be born
+      sharded: `jit(init, out_shardings=parameter_shardings(mesh, shapes))`.
+
+  Returns:
+    A `NamedSharding` for every leaf; small leaves are replicated.
+  """
+
+  def sharding(leaf) -> NamedSharding:
+    names: list[str | None] = [None] * len(leaf.shape)
+    fitting = [
+      (size, axis)
+      for axis, size in enumerate(leaf.shape)
+      if size % mesh.shape['fsdp'] == 0
+    ]
+    if fitting and math.prod(leaf.shape) >= MIN_SHARDED_SIZE:
+      names[max(fitting)[1]] = 'width'
+    return partition(mesh, leaf.shape, names)
+
+  return jax.tree.map(sharding, parameters)
+
+
+def place_batch(mesh: Mesh, batch: Tree) -> Tree:
+  """Puts each process's part of a batch on the devices, as one global batch.
+
+  Args:
+    mesh: the mesh.
+    batch: arrays `[b, ...]`, this process's examples. The global batch is all
+      processes' parts in a row.
+
+  Raises:
+    ValueError: if the devices of the batch's axes do not divide the batch.
+  """
+  ways = math.prod(mesh.shape[axis] for axis in RULES['batch'])
+  sharding = batch_sharding(mesh)
+
+  def place(leaf):
+    size = leaf.shape[0] * jax.process_count()
+    if size % ways:
+      raise ValueError(
+        f'a batch of {size} examples does not split over {ways} devices; '
+        'choose a multiple, or a mesh with more on the model axis'
+      )
+    return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
+
+  return jax.tree.map(place, batch)
+
+
+def replicate(mesh: Mesh, tree: Tree) -> Tree:
+  """Puts a whole copy of every leaf on every device."""
+  return jax.device_put(tree, replicated(mesh))
