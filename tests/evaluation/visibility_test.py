@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.evaluation import visibility
-from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.geometry.clips import Clip
 
 SIZE = 16
 
