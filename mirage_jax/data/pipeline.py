@@ -6,6 +6,7 @@ together holds the same examples whatever P is. Iterators are Grain's, and go
 into an Orbax checkpoint as they are.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 import grain
@@ -13,12 +14,15 @@ import jax
 import numpy as np
 
 from mirage_jax.data.episodes import (
+  GRID,
   Episode,
   cut_episode,
   plan_episode,
   visibility,
 )
 from mirage_jax.geometry.clips import Clip
+
+MAX_CACHED = 1 << 16  # clips whose overlaps are kept, some 8 KiB each
 
 
 def make_pipeline(
@@ -67,26 +71,11 @@ def make_pipeline(
       f'process_index {process_index} of {process_count} processes; expected '
       f'0 to {process_count - 1}'
     )
-  count = len(source)
-
-  def example(position: int, index: int) -> Episode:
-    return make_example(
-      source,
-      index,
-      position // count,
-      seed=seed,
-      history=history,
-      context=context,
-      target=target,
-      revisit_fraction=revisit_fraction,
-    )
-
-  shuffle_seed = int(np.random.SeedSequence(seed).generate_state(1)[0])
+  examples = Examples(source, seed, history, context, target, revisit_fraction)
   dataset = (
-    grain.MapDataset.range(count)
-    .shuffle(seed=shuffle_seed)
+    grain.MapDataset.range(len(source))
     .repeat()
-    .map_with_index(example)
+    .map_with_index(examples.at)
     .slice(slice(process_index, None, process_count))
     .batch(batch_size // process_count, batch_fn=_stack)
     .to_iter_dataset(grain.ReadOptions(threads, prefetch))
@@ -97,29 +86,65 @@ def make_pipeline(
   return dataset
 
 
-def make_example(
-  source: Sequence[Clip],
-  index: int,
-  epoch: int,
-  *,
-  seed: int,
-  history: int,
-  context: int,
-  target: int,
-  revisit_fraction: float,
-) -> Episode:
-  """The episode that clip `index` gives in `epoch`: what `key` names."""
-  clip = source[index]
-  rng = np.random.default_rng([seed, index, epoch])
-  plan = plan_episode(
-    rng,
-    visibility(clip),
-    history=history,
-    context=context,
-    target=target,
-    revisit_fraction=revisit_fraction,
+@dataclasses.dataclass(frozen=True)
+class Examples:
+  """The endless stream of episodes, by position.
+
+  Attributes:
+    source: clips by index.
+    seed: of the order of clips in each epoch and of every draw.
+    history, context, target: frames of each part of an episode.
+    revisit_fraction: share of episodes that look for a revisit.
+  """
+
+  source: Sequence[Clip]
+  seed: int
+  history: int
+  context: int
+  target: int
+  revisit_fraction: float
+  _packed: dict[int, np.ndarray] = dataclasses.field(
+    default_factory=dict, repr=False
   )
-  return cut_episode(clip, plan, np.array([index, epoch]))
+  _orders: dict[int, np.ndarray] = dataclasses.field(
+    default_factory=dict, repr=False
+  )
+
+  def at(self, position: int, _=None) -> Episode:
+    """Example `position` of the stream."""
+    epoch, place = divmod(position, len(self.source))
+    return self.example(int(self._order(epoch)[place]), epoch)
+
+  def example(self, index: int, epoch: int) -> Episode:
+    """The episode that clip `index` gives in `epoch`: what `key` names."""
+    clip = self.source[index]
+    plan = plan_episode(
+      np.random.default_rng([self.seed, index, epoch]),
+      self._visibility(index, clip),
+      history=self.history,
+      context=self.context,
+      target=self.target,
+      revisit_fraction=self.revisit_fraction,
+    )
+    return cut_episode(clip, plan, np.array([index, epoch]))
+
+  def _order(self, epoch: int) -> np.ndarray:
+    if epoch not in self._orders:
+      for old in [e for e in list(self._orders) if abs(e - epoch) > 1]:
+        self._orders.pop(old, None)
+      rng = np.random.default_rng([self.seed, epoch, 0, 1])
+      self._orders[epoch] = rng.permutation(len(self.source))
+    return self._orders[epoch]
+
+  def _visibility(self, index: int, clip: Clip) -> np.ndarray:
+    t, n = len(clip.time_s), GRID**2
+    if index in self._packed:
+      bits = np.unpackbits(self._packed[index], count=t * n * t)
+      return bits.view(bool).reshape(t, n, t)
+    seen = visibility(clip)
+    if len(self._packed) < MAX_CACHED:
+      self._packed[index] = np.packbits(seen)
+    return seen
 
 
 def _stack(episodes: Sequence[Episode]) -> Episode:
