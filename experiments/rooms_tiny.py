@@ -1,0 +1,79 @@
+"""A small world model with a hash-grid memory, trained on procedural rooms.
+
+Command: python -m launch.train --config=experiments/rooms_tiny.py --workdir=DIR
+Cost: half an hour on two cores.
+Expect: see `results/` for the closed loop beside `rooms_tiny_window`.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The experiment."""
+  config = ml_collections.ConfigDict()
+  config.seed = 0
+
+  config.source = ml_collections.ConfigDict()
+  config.source.kind = 'rooms'
+  config.source.frames = 32
+  config.source.height = 64
+  config.source.width = 64
+  config.source.clips = 768
+  config.source.rays_per_pixel = 4
+
+  config.data = ml_collections.ConfigDict()
+  config.data.batch_size = 8
+  config.data.history = 10
+  config.data.context = 4
+  config.data.target = 4
+  config.data.revisit_fraction = 0.7
+
+  config.memory = ml_collections.ConfigDict()
+  config.memory.kind = 'hash_grid'
+  config.memory.cell_m = (0.64, 0.16, 0.06)
+  config.memory.entries = (2**12, 2**14, 2**15)
+
+  config.model = ml_collections.ConfigDict()
+  config.model.patch = 8
+  config.model.learned_features = 8
+  config.model.transformer = ml_collections.ConfigDict()
+  config.model.transformer.width = 192
+  config.model.transformer.layers = 6
+  config.model.transformer.heads = 3
+  config.model.transformer.expansion = 4.0
+  config.model.transformer.dtype = 'float32'
+
+  config.objective = ml_collections.ConfigDict()
+  config.objective.weights = ml_collections.ConfigDict()
+  config.objective.weights.rgb = 1.0
+  config.objective.weights.depth = 0.3
+  config.objective.weights.dynamic = 0.1
+  config.objective.weights.sky = 0.1
+  config.objective.levels = ml_collections.ConfigDict()
+  config.objective.levels.mean = 0.8
+  config.objective.levels.std = 1.0
+
+  config.train = ml_collections.ConfigDict()
+  config.train.steps = 1500
+  config.train.log_every = 20
+  config.train.image_every = 250
+  config.train.checkpoint_every = 100
+  config.train.keep = 2
+  config.train.keep_every = 0
+  config.train.ema = 0.999
+  config.train.precision = 'float32'
+
+  config.optimizer = ml_collections.ConfigDict()
+  config.optimizer.name = 'adamw'
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.schedule = 'cosine'
+  config.optimizer.final = 0.02
+  config.optimizer.warmup = 50
+  config.optimizer.steps = config.train.get_ref('steps')
+  config.optimizer.weight_decay = 0.01
+  config.optimizer.clip = 1.0
+
+  config.sampler = ml_collections.ConfigDict()
+  config.sampler.kind = 'euler'
+  config.sampler.steps = 8
+  return config

@@ -1,0 +1,72 @@
+"""The state of training: parameters, optimizer, moving average."""
+
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from mirage_jax.arrays import Float, Int
+
+Params = Any
+
+
+@flax.struct.dataclass
+class TrainState:
+  """All that a training step changes; no random key lives in it.
+
+  Attributes:
+    step: steps taken so far; step i draws from `fold_in(key(seed), i)`.
+    params: float32 master parameters, nested dicts.
+    opt_state: the optimizer's.
+    ema: exponential moving average of `params`, or None without one.
+  """
+
+  step: Int[jax.Array, '']
+  params: Params
+  opt_state: Any
+  ema: Params | None
+
+  @property
+  def best(self) -> Params:
+    """The parameters to evaluate and to ship: the average if there is one."""
+    return self.params if self.ema is None else self.ema
+
+
+def create_state(
+  params: Params, optimizer: optax.GradientTransformation, ema: bool
+) -> TrainState:
+  """The state before the first step; pure, so it can run under `jit`."""
+  return TrainState(
+    step=jnp.zeros((), jnp.int32),
+    params=params,
+    opt_state=optimizer.init(params),
+    ema=jax.tree.map(jnp.copy, params) if ema else None,
+  )
+
+
+def ema_decay(step: Int[jax.Array, ''], decay: float) -> Float[jax.Array, '']:
+  """Decay at `step`, warmed up so that a short run forgets its start.
+
+  min(decay, (1 + step) / (10 + step)), as in TensorFlow's moving averages.
+  """
+  step = step.astype(jnp.float32)
+  return jnp.minimum(decay, (1 + step) / (10 + step))
+
+
+def update_ema(ema: Params, params: Params, decay) -> Params:
+  """decay * ema + (1 - decay) * params."""
+  return jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, params)
+
+
+def cast_floats(tree: Any, dtype) -> Any:
+  """Float leaves in `dtype`, the others as they are.
+
+  Mixed precision is `loss(cast_floats(params, bfloat16))`: the gradient comes
+  back through the cast in float32, where the optimizer keeps its masters.
+  """
+  return jax.tree.map(
+    lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x,
+    tree,
+  )

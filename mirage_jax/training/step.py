@@ -1,0 +1,67 @@
+"""One training step: gradient, optimizer, moving average, in one `jit`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from mirage_jax.training import state as states
+
+Episode = Any
+Metrics = dict[str, jax.Array]
+Objective = Callable[[Any, Episode, jax.Array], tuple[jax.Array, Metrics]]
+
+
+def make_train_step(
+  objective: Objective,
+  optimizer: optax.GradientTransformation,
+  *,
+  seed: int,
+  ema: float = 0.0,
+  compute_dtype=jnp.float32,
+  state_sharding=None,
+) -> Callable[[states.TrainState, Episode], tuple[states.TrainState, Metrics]]:
+  """The jitted step; it donates the state that it is given.
+
+  Args:
+    objective: `(params, episode, key) -> (loss, {name: scalar})`.
+    optimizer: turns gradients into updates.
+    seed: step i draws from `fold_in(key(seed), i)`.
+    ema: decay of the moving average; 0 = none is kept.
+    compute_dtype: what the objective sees the float parameters in.
+    state_sharding: shardings of the state that comes out; None = inferred.
+
+  Returns:
+    `step(state, episode) -> (state, metrics)`. The metrics are the
+    objective's own, and `loss`, `gradient_norm` and `finite` (whether loss
+    and gradient are).
+  """
+
+  def loss_of(params, episode, key):
+    return objective(states.cast_floats(params, compute_dtype), episode, key)
+
+  def step(state, episode):
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    (loss, parts), gradients = jax.value_and_grad(loss_of, has_aux=True)(
+      state.params, episode, key
+    )
+    updates, opt_state = optimizer.update(
+      gradients, state.opt_state, state.params
+    )
+    params = optax.apply_updates(state.params, updates)
+    average = state.ema
+    if average is not None:
+      decay = states.ema_decay(state.step, ema)
+      average = states.update_ema(average, params, decay)
+    norm = optax.tree.norm(gradients)
+    metrics = parts | {
+      'loss': loss,
+      'gradient_norm': norm,
+      'finite': jnp.isfinite(loss) & jnp.isfinite(norm),
+    }
+    new = states.TrainState(state.step + 1, params, opt_state, average)
+    return new, metrics
+
+  return jax.jit(step, donate_argnums=0, out_shardings=(state_sharding, None))

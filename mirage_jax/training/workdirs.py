@@ -1,0 +1,126 @@
+"""A run's folder: who may write to it, and which experiment owns it.
+
+It holds `config.json` (the experiment), `checkpoints/` (one folder a step),
+`metrics.jsonl` (one line a report), `images/` (contact sheets),
+`tensorboard/` (the same for TensorBoard), and `.lock` (of the process that
+trains).
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+# A run may be prolonged, watched or saved differently: its bits stay the same.
+FREE_FIELDS = (
+  'train.steps',
+  'train.log_every',
+  'train.image_every',
+  'train.checkpoint_every',
+  'train.keep',
+  'train.keep_every',
+)
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+  """Writes a file atomically: it has the old content or the new."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+  try:
+    temporary.write_text(text, encoding='utf-8')
+    os.replace(temporary, path)
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def flat_config(config: Mapping[str, Any], prefix: str = '') -> dict[str, Any]:
+  """A nested config as `{'train.steps': 100}`; tuples become lists."""
+  flat: dict[str, Any] = {}
+  for name, value in config.items():
+    if isinstance(value, Mapping):
+      flat |= flat_config(value, f'{prefix}{name}.')
+    else:
+      flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+  return flat
+
+
+def config_difference(
+  found: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[str, Any, Any] | None:
+  """The first field (and both values) that makes two experiments differ."""
+  old, new = flat_config(found), flat_config(given)
+  for name in [*new, *(n for n in old if n not in new)]:
+    if name in FREE_FIELDS:
+      continue
+    values = old.get(name, 'absent'), new.get(name, 'absent')
+    if json.dumps(values[0]) != json.dumps(values[1]):
+      return name, *values
+  return None
+
+
+def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
+  """The experiment of a run's folder.
+
+  Raises:
+    FileNotFoundError: no config.json there.
+    ValueError: config.json is not JSON.
+  """
+  path = pathlib.Path(workdir) / 'config.json'
+  try:
+    return json.loads(path.read_text(encoding='utf-8'))
+  except FileNotFoundError:
+    raise FileNotFoundError(
+      f'{path} is missing; expected a folder made by launch.train, '
+      'check the path'
+    ) from None
+  except ValueError as error:
+    raise ValueError(
+      f'{path} is damaged ({error}); expected JSON, restore it or use '
+      'another workdir'
+    ) from None
+
+
+def own(workdir: str | os.PathLike, config: Mapping[str, Any]) -> None:
+  """Writes `config.json`, or checks that the one there says the same.
+
+  Raises:
+    ValueError: the folder belongs to another experiment.
+  """
+  path = pathlib.Path(workdir) / 'config.json'
+  if path.exists():
+    difference = config_difference(read_config(workdir), config)
+    if difference is not None:
+      name, old, new = difference
+      raise ValueError(
+        f'workdir {workdir} belongs to another experiment: {name} is {old!r} '
+        f'there and {new!r} here; pass --config.{name}={old} or another '
+        '--workdir'
+      )
+  write_text(path, json.dumps(config, indent=2) + '\n')
+
+
+@contextlib.contextmanager
+def lock(workdir: str | os.PathLike) -> Iterator[None]:
+  """Holds the folder for this process; the kernel frees it at any death.
+
+  Raises:
+    ValueError: another process holds it.
+  """
+  folder = pathlib.Path(workdir)
+  folder.mkdir(parents=True, exist_ok=True)
+  with open(folder / '.lock', 'a+', encoding='utf-8') as file:
+    try:
+      fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+      file.seek(0)
+      raise ValueError(
+        f'workdir {workdir} is in use by process {file.read().strip()}; '
+        'wait for it, stop it, or use another --workdir'
+      ) from None
+    file.truncate(0)
+    file.write(f'{os.getpid()}\n')
+    file.flush()
+    yield

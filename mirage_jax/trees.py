@@ -1,0 +1,121 @@
+"""Named leaves of pytrees: flat names, counts, differences, checksums.
+
+A leaf's name is its path joined by '/': `params/blocks_0/attention/kernel`.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import UInt32
+
+Tree = Any
+
+
+def named_leaves(tree: Tree) -> list[tuple[str, Any]]:
+  """`(name, leaf)` of every leaf, in the tree's own order."""
+  paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+  return [
+    (jax.tree_util.keystr(path, simple=True, separator='/'), leaf)
+    for path, leaf in paths
+  ]
+
+
+def flatten(tree: Tree) -> dict[str, Any]:
+  """The leaves by name."""
+  return dict(named_leaves(tree))
+
+
+def unflatten(leaves: Mapping[str, Any]) -> dict[str, Any]:
+  """Nested dicts from names: the inverse of `flatten` for nested dicts."""
+  tree: dict[str, Any] = {}
+  for name, leaf in leaves.items():
+    *folders, last = name.split('/')
+    node = tree
+    for folder in folders:
+      node = node.setdefault(folder, {})
+    node[last] = leaf
+  return tree
+
+
+def map_named(function, tree: Tree) -> Tree:
+  """`function(name, leaf)` of every leaf, in a tree of the same structure."""
+  structure = jax.tree.structure(tree)
+  return structure.unflatten(function(*named) for named in named_leaves(tree))
+
+
+def count_parameters(tree: Tree) -> int:
+  """How many numbers the leaves hold."""
+  return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+
+
+def num_bytes(tree: Tree) -> int:
+  """Bytes of the leaves, without padding or replicas."""
+  return sum(
+    math.prod(leaf.shape) * jnp.dtype(leaf.dtype).itemsize
+    for leaf in jax.tree.leaves(tree)
+  )
+
+
+def shapes(tree: Tree, shardings: Tree | None = None) -> Tree:
+  """`ShapeDtypeStruct`s of the leaves, with `shardings` or those they have."""
+  if shardings is None:
+    shardings = jax.tree.map(lambda x: getattr(x, 'sharding', None), tree)
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+    tree,
+    shardings,
+  )
+
+
+def first_difference(found: Tree, expected: Tree) -> str | None:
+  """The first leaf whose shape differs, in words; None if none does.
+
+  Compares names and shapes only, so it works on arrays, on
+  `ShapeDtypeStruct`s and on a checkpoint's metadata alike.
+  """
+  have, want = flatten(found), flatten(expected)
+  for name, leaf in want.items():
+    if name not in have:
+      return f'{name} is missing, expected shape {tuple(leaf.shape)}'
+    if tuple(have[name].shape) != tuple(leaf.shape):
+      return (
+        f'{name} has shape {tuple(have[name].shape)}, '
+        f'expected {tuple(leaf.shape)}'
+      )
+  for name, leaf in have.items():
+    if name not in want:
+      return f'{name} has shape {tuple(leaf.shape)}, expected no such leaf'
+  return None
+
+
+@jax.jit
+def checksum(x) -> UInt32[jax.Array, '']:
+  """An integer that changes with any bit of `x` or with its bits' order.
+
+  A sum of odd multiples of the bits modulo 2^32: exact, so the same on any
+  sharding of `x`.
+  """
+  if jnp.issubdtype(x.dtype, jnp.bool_):
+    x = x.astype(jnp.uint8)
+  unsigned = jnp.dtype(f'uint{8 * x.dtype.itemsize}')
+  bits = jax.lax.bitcast_convert_type(x, unsigned).astype(jnp.uint32)
+  bits = bits.reshape(-1)
+  place = jnp.arange(bits.size, dtype=jnp.uint32)
+  odd = place * jnp.uint32(2654435761) | jnp.uint32(1)  # Knuth's multiplier
+  return jnp.sum((bits ^ (bits >> 15)) * odd, dtype=jnp.uint32)
+
+
+def checksums(tree: Tree) -> dict[str, UInt32[jax.Array, '']]:
+  """The checksum of every leaf by name."""
+  return {name: checksum(leaf) for name, leaf in named_leaves(tree)}
+
+
+def fingerprint(tree: Tree) -> str:
+  """Eight hex digits that differ when any bit of any leaf does."""
+  total = 0
+  for name, value in sorted(checksums(tree).items()):
+    total = (total * 1_000_003 + int(value) + sum(name.encode())) % 2**32
+  return f'{total:08x}'
