@@ -1,0 +1,50 @@
+"""Timings that can be compared: alternated within one run, by medians."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+  """The median and quartiles of n measurements."""
+
+  median: float
+  low: float
+  high: float
+  n: int
+
+
+def alternate(
+  functions: Sequence[Callable[[], object]], repeats: int, rounds: int = 1
+) -> np.ndarray:
+  """Seconds a call, `[repeats, len(functions)]`, taken in turns.
+
+  What else the machine does then falls on all of them alike, so that ratios
+  within a row mean something where the times alone would not. Every function
+  runs once before, to compile.
+
+  Args:
+    functions: called without arguments; their results are waited for.
+    repeats: measurements of each.
+    rounds: calls that one measurement averages.
+  """
+  for function in functions:
+    jax.block_until_ready(function())
+  seconds = np.zeros((repeats, len(functions)))
+  for repeat in range(repeats):
+    for which, function in enumerate(functions):
+      start = time.perf_counter()
+      for _ in range(rounds):
+        jax.block_until_ready(function())
+      seconds[repeat, which] = (time.perf_counter() - start) / rounds
+  return seconds
+
+
+def spread(values: Sequence[float] | np.ndarray) -> Spread:
+  """The median and quartiles of measurements."""
+  low, median, high = np.percentile(values, [25, 50, 75])
+  return Spread(float(median), float(low), float(high), len(values))
