@@ -30,7 +30,9 @@ def make_memory(config: ml_collections.ConfigDict, exact: bool):
   return HashGrid(features=features, exact=exact, **settings)
 
 
-def make_model(config: ml_collections.ConfigDict, exact: bool = False) -> Mirage:
+def make_model(
+  config: ml_collections.ConfigDict, exact: bool = False
+) -> Mirage:
   """The world model; `exact` memories are for inference."""
   return Mirage(memory=make_memory(config, exact), **config.model.to_dict())
 

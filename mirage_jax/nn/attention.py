@@ -27,12 +27,14 @@ class Attention(nn.Module):
     mask: Bool[Array, 'n n'] | None = None,
   ) -> Float[Array, 'b n d']:
     """Attends where `mask[query, key]` is true (everywhere if None)."""
-    width = x.shape[-1]
+    b, n, width = x.shape
     head = width // self.heads
-    qkv = nn.DenseGeneral(
-      (3, self.heads, head), use_bias=False, dtype=self.dtype, name='qkv'
-    )(x)
-    q, k, v = qkv[..., 0, :, :], qkv[..., 1, :, :], qkv[..., 2, :, :]
+    # One row a token: XLA's CPU products over several batch axes are slow.
+    qkv = nn.Dense(3 * width, use_bias=False, dtype=self.dtype, name='qkv')(
+      x.reshape(b * n, width)
+    )
+    qkv = qkv.reshape(b, n, 3, self.heads, head)
+    q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]  # [b, n, h, k]
     q = rotate(nn.RMSNorm(dtype=self.dtype, name='query_norm')(q), angles)
     k = rotate(nn.RMSNorm(dtype=self.dtype, name='key_norm')(k), angles)
     logits = jnp.einsum('bqhk,bshk->bhqs', q * head**-0.5, k)
@@ -40,7 +42,6 @@ class Attention(nn.Module):
     if mask is not None:
       logits = jnp.where(mask, logits, -1e9)
     weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
-    out = jnp.einsum('bhqs,bshk->bqhk', weights, v)
-    return nn.DenseGeneral(
-      width, axis=(-2, -1), use_bias=False, dtype=self.dtype, name='out'
-    )(out)
+    out = jnp.einsum('bhqs,bshk->bqhk', weights, v).reshape(b * n, width)
+    out = nn.Dense(width, use_bias=False, dtype=self.dtype, name='out')(out)
+    return out.reshape(b, n, width)

@@ -20,6 +20,10 @@ class Mlp(nn.Module):
   @nn.compact
   def __call__(self, x: Float[Array, '*batch d']) -> Float[Array, '*batch d']:
     """Maps the last axis to itself."""
-    hidden = int(x.shape[-1] * self.expansion)
-    y = nn.Dense(hidden, dtype=self.dtype, name='up')(x)
-    return nn.Dense(x.shape[-1], dtype=self.dtype, name='down')(jax.nn.gelu(y))
+    width = x.shape[-1]
+    hidden = int(width * self.expansion)
+    # One row a token: XLA's CPU products over several batch axes are slow.
+    y = x.reshape(-1, width)
+    y = nn.Dense(hidden, dtype=self.dtype, name='up')(y)
+    y = nn.Dense(width, dtype=self.dtype, name='down')(jax.nn.gelu(y))
+    return y.reshape(x.shape)
