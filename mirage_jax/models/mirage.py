@@ -53,6 +53,7 @@ class Mirage(nn.Module):
   learned_features: int = 8
 
   def setup(self):
+    """Makes the layers; a window model has none for the memory."""
     width = self.transformer['width']
     self.trunk = VideoTransformer(**self.transformer)
     self.pixels_in = nn.Dense(width)
@@ -68,9 +69,7 @@ class Mirage(nn.Module):
       self.encoder_hidden = nn.Dense(32)
       self.encoder_out = nn.Dense(self.learned_features)
 
-  def encode(
-    self, rgb: Float[Array, 't h w 3']
-  ) -> Float[Array, 't h w f']:
+  def encode(self, rgb: Float[Array, 't h w 3']) -> Float[Array, 't h w f']:
     """Features to be written: colour, then learned ones a sub-cell."""
     cell = self.patch // FEATURE_CELLS
     h, w = rgb.shape[1:3]
@@ -127,7 +126,9 @@ class Mirage(nn.Module):
     if readout is not None:
       shown = self.readout_in(self._readout_tokens(readout))
       tokens = tokens.at[:, c:].add(shown)
-    chunks = jnp.repeat(jnp.arange(2), jnp.array([c, t]), total_repeat_length=c + t)
+    chunks = jnp.repeat(
+      jnp.arange(2), jnp.array([c, t]), total_repeat_length=c + t
+    )
     all_levels = jnp.concatenate([context_levels, levels], axis=1)
     out = self.trunk(tokens, all_levels, chunks, w // self.patch)[:, c:]
     out = unpatchify(self.head(out), self.patch, h, w).astype(jnp.float32)
@@ -165,9 +166,7 @@ class Mirage(nn.Module):
       patchify(rays, RAY_CELLS)
     )
 
-  def _readout_tokens(
-    self, readout: Readout
-  ) -> Float[Array, 'b t n p']:
+  def _readout_tokens(self, readout: Readout) -> Float[Array, 'b t n p']:
     """Colour, inverse depth, opacity, confidence a pixel; pooled features."""
     opacity = readout.opacity[..., None]
     depth = video_lib.encode_depth(readout.depth_m)[..., None]
@@ -190,9 +189,7 @@ class Mirage(nn.Module):
     )
 
 
-def init_states(
-  model: Mirage, frame: Float[Array, 'b 4 4']
-) -> Any | None:
+def init_states(model: Mirage, frame: Float[Array, 'b 4 4']) -> Any | None:
   """Empty memories in the given scene frames; None without a memory."""
   return None if model.memory is None else jax.vmap(model.memory.init)(frame)
 

@@ -108,4 +108,3 @@ def fill_masks(clip: Clip) -> Clip:
     object_position=None,
     object_velocity=None,
   )
-

@@ -44,7 +44,7 @@ class Objective:
   """
 
   weights: dict[str, float]
-  levels: LogitNormal = LogitNormal()
+  levels: LogitNormal = dataclasses.field(default_factory=LogitNormal)
   independent: float = 0.25
   context_noise: float = 0.3
   history_noise: float = 0.05
