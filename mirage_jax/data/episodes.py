@@ -28,7 +28,7 @@ class Episode:
       order of time; frames repeat where the past is too short.
     context: `[*b, n_context, ...]` the frames directly before the target.
     target: `[*b, n_target, ...]` the frames to generate.
-    key: `[*b, 2]` uint32, index of the clip in its source and epoch; with the
+    key: `[*b, 2]` int32, index of the clip in its source and epoch; with the
       pipeline's seed they identify the example.
   """
 
@@ -147,7 +147,7 @@ def cut_episode(clip: Clip, plan: Plan, key: Int[Array, '2']) -> Episode:
     object_velocity=None,
   )
   parts = (take_frames(clip, np.asarray(index)) for index in plan[:3])
-  return Episode(*parts, key=np.asarray(key, np.uint32))
+  return Episode(*parts, key=np.asarray(key, np.int32))
 
 
 def _reproject(

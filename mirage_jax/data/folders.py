@@ -84,12 +84,12 @@ def downsample_depth(
 
 
 def _blocks(image: np.ndarray, stride: int) -> np.ndarray:
-  rows, columns = image.shape[0] // stride, image.shape[1] // stride
-  if min(stride, rows, columns) < 1:
+  if not 1 <= stride <= min(image.shape[:2]):
     raise ValueError(
       f'stride {stride} for images of {image.shape[1]}x{image.shape[0]}; '
       'expected a whole number from 1 to the shorter side'
     )
+  rows, columns = image.shape[0] // stride, image.shape[1] // stride
   image = image[: rows * stride, : columns * stride]
   return image.reshape(rows, stride, columns, stride, *image.shape[2:])
 
@@ -121,9 +121,9 @@ def _scaled_intrinsics(
 ) -> Float[np.ndarray, '4']:
   """Intrinsics in pixels of an image that may be a scaled copy of `w x h`."""
   declared = {'w': width, 'h': height} | entry.fields
-  w, h = (transforms.number(declared, key, entry.where) for key in ('w', 'h'))
+  h, w = transforms.read_size(declared, entry.where)
   # A scaled copy rounds each side to whole pixels.
-  if w <= 0 or h <= 0 or abs(width / w * h - height) > 1 + 0.5 * height / h:
+  if abs(width / w * h - height) > 1 + 0.5 * height / h:
     raise ValueError(
       f'{entry.where}: the image is {width}x{height}, but the file says '
       f'{w:g}x{h:g}; correct w and h, or give images of the same proportions'

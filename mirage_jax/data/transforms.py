@@ -93,7 +93,7 @@ def read_cameras(path) -> Cameras:
   """
   intrinsics, entries = [], read_transforms(path)
   for entry in entries:
-    h, w = (number(entry.fields, key, entry.where) for key in ('h', 'w'))
+    h, w = read_size(entry.fields, entry.where)
     pixels = read_intrinsics(entry.fields, h, w, entry.where)
     intrinsics.append(pixels / [w, h, w, h])
   return Cameras(
@@ -164,6 +164,16 @@ def read_intrinsics(
       'in pixels, above 0'
     )
   return np.array([fx, fy, cx, cy])
+
+
+def read_size(fields: dict[str, Any], where: str) -> tuple[float, float]:
+  """Height and width that the intrinsics belong to, pixels."""
+  h, w = (number(fields, key, where) for key in ('h', 'w'))
+  if min(h, w) <= 0:
+    raise ValueError(
+      f"{where}: 'w' x 'h' is {w:g}x{h:g}; expected the size of the image"
+    )
+  return h, w
 
 
 def read_lens(fields: dict[str, Any], where: str) -> Lens:

@@ -53,8 +53,9 @@ class Lens:
       ValueError: the lens is too strong to be inverted there.
     """
     ray = np.array(xy, np.float64)
-    for _ in range(steps):
-      ray = ray + (xy - self.distort(ray))
+    with np.errstate(over='ignore', invalid='ignore'):
+      for _ in range(steps):
+        ray = ray + (xy - self.distort(ray))
     if not np.abs(self.distort(ray) - xy).max() < 1e-4:
       raise ValueError(
         f'cannot undo the distortion {self}: it folds the image over itself; '
