@@ -1,0 +1,75 @@
+"""What every memory is: the operations it offers and what a reading holds."""
+
+from typing import Any, Protocol, runtime_checkable
+
+import flax.struct
+
+from mirage_jax.arrays import Array, Float
+from mirage_jax.geometry.cameras import Cameras
+
+
+@flax.struct.dataclass
+class Readout:
+  """What a memory shows of the asked views, one ray per pixel.
+
+  Attributes:
+    features: `[*b, h, w, f]`; the first three are rgb in [-1, 1], all are 0
+      where nothing is known.
+    depth_m: `[*b, h, w]` z-depth, 0 where nothing is known.
+    opacity: `[*b, h, w]` in [0, 1]: whether the ray meets known surfaces.
+    confidence: `[*b, h, w]` in [0, 1]: the probability that colour is within
+      0.1 of [0, 1] and depth within 5 %.
+  """
+
+  features: Float[Array, '*b h w f']
+  depth_m: Float[Array, '*b h w']
+  opacity: Float[Array, '*b h w']
+  confidence: Float[Array, '*b h w']
+
+  @property
+  def rgb(self) -> Float[Array, '*b h w 3']:
+    """Colour in [-1, 1], meaningful where opacity > 0."""
+    return self.features[..., :3]
+
+
+@runtime_checkable
+class Memory(Protocol):
+  """The operations of a memory; a state is of one scene (vmap for more).
+
+  The laws (order-free, merge is addition, forgetting is exact, ...) hold
+  between observations, which are already quantised.
+  """
+
+  def init(self, frame: Float[Array, '4 4']) -> Any:
+    """An empty state of fixed shape whose axes are `frame`."""
+
+  def observe(
+    self,
+    state: Any,
+    cameras: Cameras,
+    depth_m: Float[Array, 't h w'],
+    features: Float[Array, 't h w f'],
+    weight: Float[Array, 't h w'],
+    generated: bool = False,
+  ) -> Any:
+    """What is to be written of these frames; weight 0 keeps a pixel out."""
+
+  def write(self, state: Any, observation: Any) -> Any:
+    """The state with the observation added."""
+
+  def read(
+    self, state: Any, cameras: Cameras, height: int, width: int
+  ) -> Readout:
+    """What the state shows of these views."""
+
+  def merge(self, first: Any, second: Any) -> Any:
+    """One state of what both have seen."""
+
+  def forget(self, state: Any, observation: Any) -> Any:
+    """The state as if the observation had never been written."""
+
+  def advance(self, state: Any) -> Any:
+    """Makes what is recent old, so that new evidence can contradict it."""
+
+  def num_bytes(self, state: Any) -> int:
+    """Bytes that the state occupies."""

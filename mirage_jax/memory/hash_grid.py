@@ -1,0 +1,158 @@
+"""A hash-grid radiance memory: written by one scatter-add, read by rays.
+
+Instant-NGP's multiresolution hash tables (arXiv 2201.05989), not fitted but
+written: an entry is a surfel, the sums of the evidence, features and positions
+of the points that fell into its cell. Bytes and cost are constant.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from mirage_jax.arrays import Array, Float
+from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.memory import addressing, observing, reading, tables, writing
+from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.observing import Observation
+from mirage_jax.memory.tables import HashGridState
+
+
+@dataclasses.dataclass(frozen=True)
+class HashGrid:
+  """The configuration of a hash grid; its states are of one scene each.
+
+  Attributes:
+    cell_m: edge of a cell of each level, metres, coarse to fine.
+    entries: table rows of each level, powers of two.
+    features: features of a point, rgb first.
+    exact: integer sums (order-free, bit for bit) instead of float32 ones.
+    evidence_levels: how many coarse levels keep free-space evidence.
+    extent_m: width of the scene if known: levels that fit become dense.
+    radius_m: contracts the coarsest level beyond it; 0 = a bounded scene.
+    sharp_m: pixel footprint up to which a point has full weight; beyond, the
+      weight falls with its square.
+    finest_footprint: a point is written to levels whose cells are at least
+      its footprint divided by this.
+    free_stride: every how many pixels (each way) a ray gives free evidence.
+    free_samples: points along such a ray.
+    free_margin: cells in front of the surface that are not called free.
+    free_gain: how much free evidence counts against occupied evidence.
+    near_m, far_m: what a reading's rays cover, z-depth.
+    steps: steps of the first pass along a ray.
+    march_power: steps are spaced as depth ** (1 / march_power).
+    samples: surfaces that the second pass looks at along a ray.
+    refinements: lookups of coarser levels that centre the second pass.
+    fallbacks: coarser levels asked where the chosen level is empty.
+    kernel: Gaussian radius of a surfel, in cells.
+    footprint_bias: the chosen level's cells are at least this many pixels.
+    generated_weight: weight of generated evidence where nothing was known.
+    confidence: coefficients of the logistic that gives confidence.
+  """
+
+  cell_m: tuple[float, ...]
+  entries: tuple[int, ...]
+  features: int = 3
+  exact: bool = False
+  evidence_levels: int = 1
+  extent_m: float = 0.0
+  radius_m: float = 0.0
+  sharp_m: float = 0.01
+  finest_footprint: float = 3.0
+  free_stride: int = 2
+  free_samples: int = 16
+  free_margin: float = 1.0
+  free_gain: float = 1.0
+  near_m: float = 0.2
+  far_m: float = 10.0
+  steps: int = 48
+  march_power: float = 1.0
+  samples: int = 2
+  refinements: int = 1
+  fallbacks: int = 1
+  kernel: float = 0.4
+  march_kernel: float = 0.5
+  march_gap: float = 1.5
+  surfel_gain: float = 2.0
+  weight_half: float = 4.0
+  occupied_half: float = 2.0
+  gate_full: float = 0.3
+  veto_gain: float = 2.0
+  footprint_bias: float = 0.7
+  generated_weight: float = 0.5
+  confidence: tuple[float, ...] = (-2.0, 4.0, 0.5, -4.0, -1.0)
+
+  def __post_init__(self):
+    tables.check_config(self)
+
+  @property
+  def levels(self) -> tuple[addressing.Level, ...]:
+    """The lattices, coarse to fine."""
+    return addressing.make_levels(
+      tuple(self.cell_m), tuple(self.entries), self.extent_m, self.radius_m
+    )
+
+  def init(self, frame: Float[Array, '4 4']) -> HashGridState:
+    """An empty memory; `frame` (world_from_scene) gives its axes."""
+    return tables.init(self, frame)
+
+  def observe(
+    self,
+    state: HashGridState,
+    cameras: Cameras,
+    depth_m: Float[Array, 't h w'],
+    features: Float[Array, 't h w f'],
+    weight: Float[Array, 't h w'],
+    generated: bool = False,
+  ) -> Observation:
+    """Points, free space and weights of posed depth images.
+
+    Gradients flow through `features` only. Pixels of weight 0 or without
+    depth are not written.
+    """
+    return observing.observe(
+      self, state, cameras, depth_m, features, weight, generated
+    )
+
+  def write(
+    self, state: HashGridState, observation: Observation
+  ) -> HashGridState:
+    """Adds an observation: one row a level for each of its points."""
+    return writing.write(self, state, observation, 1)
+
+  def read(
+    self,
+    state: HashGridState,
+    cameras: Cameras,
+    height: int,
+    width: int,
+    time_s: Float[Array, 't'] | None = None,
+  ) -> Readout:
+    """What is known of the views; a still memory, so time does not matter."""
+    del time_s
+    return reading.read(self, state, cameras, height, width)
+
+  def merge(self, first: HashGridState, second: HashGridState) -> HashGridState:
+    """What both have seen; refuses other frames or layouts (ValueError)."""
+    return writing.merge(self, first, second)
+
+  def forget(
+    self, state: HashGridState, observation: Observation
+  ) -> HashGridState:
+    """Takes a written observation out again; bit for bit if `exact`."""
+    return writing.write(self, state, observation, -1)
+
+  def advance(self, state: HashGridState) -> HashGridState:
+    """Makes recent evidence old; later free evidence may then veto it."""
+    return tables.advance(self, state)
+
+  def num_bytes(self, state: HashGridState) -> int:
+    """Bytes of all arrays of the state."""
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+
+  def load_factor(self, state: HashGridState) -> Float[Array, 'l']:
+    """Share of the rows of every level that hold anything."""
+    weight = tables.total_weight(self, state)
+    return jnp.stack(
+      [(weight[v.first : v.first + v.entries] > 0).mean() for v in self.levels]
+    )
