@@ -6,8 +6,10 @@ leaves whole checkpoints only. What reaches the disk damaged all the same (a
 truncated file, a flipped bit) is told by the checksums of all leaves.
 """
 
+import json
 import os
 import pathlib
+import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ from mirage_jax import trees
 from mirage_jax.training.state import Params, TrainState
 
 _POLICIES = ocp.training.preservation_policies
+DATA = 'data'  # among the checksums, which are named by leaf
 Warn = Callable[[str], None]
 
 
@@ -78,11 +81,8 @@ class Checkpoints:
     step = int(state.step)
     if step in self.steps:
       return
-    items = {
-      'state': state,
-      'data': data,
-      'checksums': trees.checksums(state),
-    }
+    sums = trees.checksums(state) | {DATA: _data_sum(data)}
+    items = {'state': state, 'data': data, 'checksums': sums}
     try:
       self._checkpointer.save_checkpointables_async(step, items, force=True)
     except Exception as error:
@@ -160,6 +160,8 @@ class Checkpoints:
       lambda: self._checkpointer.load_checkpointables(step, items), path
     )
     check_sums(path, loaded['state'], loaded['checksums'])
+    if int(_data_sum(data)) != int(loaded['checksums'][DATA]):
+      raise Damaged(f'checkpoint {path} is damaged (the data iterator changed)')
     return loaded['state']
 
   def _set_aside(self, step: int) -> None:
@@ -231,7 +233,15 @@ def saved_shapes(path: pathlib.Path) -> dict[str, Any]:
 def _sums_of(tree: Any, sharding: Any) -> dict[str, jax.ShapeDtypeStruct]:
   """What to ask Orbax for, to get the checksums of all leaves of `tree`."""
   one = jax.ShapeDtypeStruct((), jnp.uint32, sharding=sharding)
-  return {name: one for name, _ in trees.named_leaves(tree)}
+  return {name: one for name, _ in trees.named_leaves(tree)} | {DATA: one}
+
+
+def _data_sum(data: Any) -> jax.Array:
+  """Checksum of a Grain iterator's state; 0 where processes differ in it."""
+  if jax.process_count() > 1:
+    return jnp.uint32(0)
+  text = json.dumps(data.get_state(), sort_keys=True)
+  return jnp.uint32(zlib.crc32(text.encode()))
 
 
 def check_architecture(path: pathlib.Path, expected: Any) -> None:

@@ -26,8 +26,13 @@ def make_schedule(
     final: the cosine's end as a fraction of the peak.
 
   Raises:
-    ValueError: an unknown schedule; a warm-up as long as the run.
+    ValueError: an unknown schedule; a rate that is not positive; a warm-up as
+      long as the run.
   """
+  if not learning_rate > 0:
+    raise ValueError(
+      f'optimizer.learning_rate is {learning_rate}, expected more than 0'
+    )
   if schedule not in SCHEDULES:
     raise ValueError(
       f'unknown schedule {schedule!r}; have {", ".join(SCHEDULES)}'
