@@ -1,15 +1,28 @@
 """The composition root: every part of an experiment from its config."""
 
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import ml_collections
+import numpy as np
 
 from mirage_jax.data.pipeline import make_pipeline as pipeline
 from mirage_jax.data.sources import open_source
 from mirage_jax.flow import LogitNormal, Sampler
 from mirage_jax.memory.hash_grid import HashGrid
-from mirage_jax.models.mirage import Mirage
+from mirage_jax.geometry.clips import take_frames
+from mirage_jax.models.generate import generate_chunk
+from mirage_jax.models.mirage import (
+  Mirage,
+  init_params,
+  init_states,
+  write_frames,
+)
+from mirage_jax.models.video import decode_colour, fill_masks
+from mirage_jax.training.metrics import contact_sheet
 from mirage_jax.training.objective import Objective
+from mirage_jax.training.opening import check_params, open_checkpoint
 
 MEMORIES = ('none', 'hash_grid')
 
@@ -65,3 +78,67 @@ def make_objective(config: ml_collections.ConfigDict, model: Mirage):
 def make_sampler(config: ml_collections.ConfigDict) -> Sampler:
   """The sampler of `config.sampler`."""
   return Sampler(**config.sampler.to_dict())
+
+
+def load_model(
+  checkpoint: str, exact: bool = True
+) -> tuple[Mirage, Any, ml_collections.ConfigDict]:
+  """A trained model, its variables and its config.
+
+  Args:
+    checkpoint: a workdir, a released folder, or the name of a shipped model.
+    exact: whether memories add integers (order-free) instead of floats.
+
+  Raises:
+    FileNotFoundError: there is no such checkpoint.
+    ValueError: it is damaged, or of another architecture.
+  """
+  opened = open_checkpoint(checkpoint)
+  config = ml_collections.ConfigDict(opened.config)
+  model = make_model(config, exact)
+  height, width = config.source.height, config.source.width
+  expected = jax.eval_shape(
+    lambda key: init_params(model, key, height, width), jax.random.key(0)
+  )
+  check_params(opened.params, expected, checkpoint)
+  return model, opened.params, config
+
+
+def make_sample_sheet(
+  config: ml_collections.ConfigDict, model: Mirage
+) -> Callable[[Any, Any], np.ndarray]:
+  """`(params, episode) -> picture`: target, generated, and what memory shows.
+
+  Two rows an episode without a memory, three with one.
+  """
+  sampler = make_sampler(config)
+
+  @jax.jit
+  def generate(params, episode):
+    window = fill_masks(episode.context)
+    states = init_states(model, episode.history.world_from_camera[:, 0])
+    states = write_frames(model, params, states, episode.history, False)
+    return generate_chunk(
+      model,
+      params,
+      jax.random.key(0),
+      window,
+      episode.target.cameras,
+      states,
+      sampler,
+    )
+
+  def sheet(params, episode) -> np.ndarray:
+    frames, readout = generate(params, episode)
+    rows = []
+    for i in range(min(4, len(episode.key))):
+      window = take_frames(episode.context, i).rgb
+      target = np.concatenate([window, episode.target.rgb[i]])
+      made = np.concatenate([window, decode_colour(frames.rgb[i])])
+      rows += [target, made]
+      if readout is not None:
+        shown = decode_colour(readout.rgb[i] * readout.opacity[i][..., None])
+        rows.append(np.concatenate([np.zeros_like(window), shown]))
+    return contact_sheet(rows)
+
+  return sheet
