@@ -10,8 +10,8 @@ import numpy as np
 from mirage_jax.data.pipeline import make_pipeline as pipeline
 from mirage_jax.data.sources import open_source
 from mirage_jax.flow import LogitNormal, Sampler
-from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.geometry.clips import take_frames
+from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
   Mirage,
