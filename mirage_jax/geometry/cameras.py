@@ -6,6 +6,8 @@ A pixel's ray has z component 1 in the camera's axes, hence a point at z-depth
 `z` is `origin + z * direction`. Pixels sample at their centres.
 """
 
+import dataclasses
+
 import flax.struct
 import jax.numpy as jnp
 
@@ -101,12 +103,10 @@ def invert_rigid(
   return jnp.concatenate([top, bottom], axis=-2)
 
 
-def relative_to(
-  cameras: Cameras, frame: Float[Array, '*batch 4 4']
-) -> Cameras:
+def relative_to(cameras: Cameras, frame: Float[Array, '*batch 4 4']) -> Cameras:
   """The same cameras expressed in `frame` (a `world_from_frame` transform)."""
-  return cameras.replace(
-    world_from_camera=invert_rigid(frame) @ cameras.world_from_camera
+  return dataclasses.replace(
+    cameras, world_from_camera=invert_rigid(frame) @ cameras.world_from_camera
   )
 
 
