@@ -1,12 +1,14 @@
 """Package metadata and dependencies of Mirage."""
 
+import pathlib
+
 from setuptools import find_packages, setup
 
 setup(
   name='mirage-jax',
   version='0.1.0',
   description='Video generation with a persistent hash-grid spatial memory.',
-  long_description=open('README.md', encoding='utf-8').read(),
+  long_description=pathlib.Path('README.md').read_text(encoding='utf-8'),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   license_files=['LICENSE'],
