@@ -110,7 +110,10 @@ def plan_episode(
   wants_revisit = rng.random() < revisit_fraction
   if wants_revisit:
     share = np.array(
-      [returned(seen, s, context, target).any(-1).mean() for s in starts]
+      [
+        returned(seen, s, context, target).any(-1).mean()
+        for s in starts.tolist()
+      ]
     )
     share = np.where(share >= MIN_REVISIT, share, 0)
   else:

@@ -59,18 +59,7 @@ def make_pipeline(
   Raises:
     ValueError: an empty source, or a batch that processes cannot share.
   """
-  if not len(source):
-    raise ValueError('the source has no clips; expected at least one')
-  if batch_size < 1 or batch_size % process_count:
-    raise ValueError(
-      f'batch_size {batch_size} cannot be shared by {process_count} processes; '
-      'expected a multiple'
-    )
-  if not 0 <= process_index < process_count:
-    raise ValueError(
-      f'process_index {process_index} of {process_count} processes; expected '
-      f'0 to {process_count - 1}'
-    )
+  _check_share(batch_size, process_index, process_count)
   examples = Examples(source, seed, history, context, target, revisit_fraction)
   dataset = (
     grain.MapDataset.range(len(source))
@@ -110,6 +99,20 @@ class Examples:
     default_factory=dict, repr=False
   )
 
+  def __post_init__(self):
+    sizes = (self.history, self.context, self.target)
+    if self.history < 0 or self.context < 1 or self.target < 1:
+      raise ValueError(
+        f'history, context, target are {sizes[0]}, {sizes[1]}, {sizes[2]}; '
+        'expected a history of 0 or more frames and at least 1 of the others'
+      )
+    if not 0 <= self.revisit_fraction <= 1:
+      raise ValueError(
+        f'revisit_fraction {self.revisit_fraction} is no share; expected 0 to 1'
+      )
+    if not len(self.source):
+      raise ValueError('the source has no clips; expected at least one')
+
   def at(self, position: int, _=None) -> Episode:
     """Example `position` of the stream."""
     epoch, place = divmod(position, len(self.source))
@@ -145,6 +148,18 @@ class Examples:
     if len(self._packed) < MAX_CACHED:
       self._packed[index] = np.packbits(seen)
     return seen
+
+
+def _check_share(batch_size: int, index: int, count: int) -> None:
+  if batch_size < 1 or batch_size % count:
+    raise ValueError(
+      f'batch_size {batch_size} cannot be shared by {count} processes; '
+      'expected a multiple'
+    )
+  if not 0 <= index < count:
+    raise ValueError(
+      f'process_index {index} of {count} processes; expected 0 to {count - 1}'
+    )
 
 
 def _stack(episodes: Sequence[Episode]) -> Episode:

@@ -5,8 +5,12 @@ of a source have the same shape.
 """
 
 import functools
+import inspect
+import operator
 import pathlib
 import warnings
+from collections.abc import Set
+from typing import SupportsIndex
 
 import jax
 import numpy as np
@@ -14,6 +18,7 @@ import numpy as np
 from mirage_jax import worlds
 from mirage_jax.data.folders import read_folder
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.worlds.config import KINDS, WorldConfig
 
 SPLITS = ('train', 'test')
 
@@ -37,7 +42,7 @@ class WorldSource:
 
   def __init__(
     self,
-    config: 'worlds.WorldConfig',
+    config: WorldConfig,
     clips: int,
     seed: int = 0,
     split: str = 'train',
@@ -57,7 +62,7 @@ class WorldSource:
   def __len__(self) -> int:
     return self._clips
 
-  def __getitem__(self, index: int) -> Clip:
+  def __getitem__(self, index: SupportsIndex) -> Clip:
     index = check_index(index, len(self))
     if index in self._cache:
       return self._cache[index]
@@ -115,7 +120,7 @@ class FolderSource:
   def __len__(self) -> int:
     return len(self._starts)
 
-  def __getitem__(self, index: int) -> Clip:
+  def __getitem__(self, index: SupportsIndex) -> Clip:
     start = self._starts[check_index(index, len(self))]
     return take_frames(self.clip, slice(start, start + self._frames))
 
@@ -130,37 +135,51 @@ def open_source(name: str, **options):
   Raises:
     ValueError: an unknown name or option.
   """
-  if name in ('rooms', 'streets'):
-    fields = worlds.WorldConfig.__dataclass_fields__
-    config = {k: options.pop(k) for k in list(options) if k in fields}
+  if name in KINDS:
+    own = inspect.signature(WorldSource).parameters.keys() - {'config'}
+    fields = WorldConfig.__dataclass_fields__.keys() - {'kind'}
+    _check_options(name, options, own | fields)
+    config = {k: v for k, v in options.items() if k in fields}
+    other = {k: v for k, v in options.items() if k in own}
     return WorldSource(
-      worlds.WorldConfig(kind=name, **config), **({'clips': 1024} | options)
+      WorldConfig(kind=name, **config), **({'clips': 1024} | other)
     )
   if (pathlib.Path(name) / 'transforms.json').is_file():
+    own = inspect.signature(FolderSource).parameters.keys() - {'path'}
+    _check_options(name, options, own)
     return FolderSource(name, **options)
   raise ValueError(
-    f"unknown source '{name}'; have rooms, streets, or a folder with "
+    f"unknown source '{name}'; have {', '.join(KINDS)}, or a folder with "
     'transforms.json'
   )
 
 
-def render_clip(config: 'worlds.WorldConfig', key, index: int) -> Clip:
+def render_clip(config: WorldConfig, key, index: int) -> Clip:
   """Clip `index` of the worlds that `key` holds, as NumPy arrays."""
   clip = _compiled(config)(jax.random.fold_in(key, index))
   return jax.tree.map(np.asarray, clip)
 
 
-def check_index(index: int, length: int) -> int:
+def check_index(index: SupportsIndex, length: int) -> int:
   """`index` counted from the front.
 
   Raises:
     IndexError: it is out of range (iteration ends there).
   """
+  index = operator.index(index)
   if not -length <= index < length:
     raise IndexError(f'clip {index} of a source of {length} clips')
   return index % length
 
 
+def _check_options(name: str, options: dict, known: Set[str]) -> None:
+  for option in sorted(options.keys() - known):
+    raise ValueError(
+      f"unknown option '{option}' of source '{name}'; have "
+      f'{", ".join(sorted(known))}'
+    )
+
+
 @functools.cache
-def _compiled(config: 'worlds.WorldConfig'):
+def _compiled(config: WorldConfig):
   return jax.jit(functools.partial(worlds.make_clip, config=config))

@@ -1,0 +1,74 @@
+import chex
+import jax
+import numpy as np
+import pytest
+
+from mirage_jax.data.sources import FolderSource, WorldSource, open_source
+from mirage_jax.geometry.clips import take_frames
+from mirage_jax.worlds import WorldConfig
+from tests.data import posed_folder
+
+TINY = WorldConfig(frames=2, height=8, width=8, rays_per_pixel=1, movers=False)
+
+
+def test_a_world_is_decided_by_seed_split_and_index():
+  source = WorldSource(TINY, 3, seed=5)
+  again = WorldSource(TINY, 9, seed=5)
+  chex.assert_trees_all_equal(source[1], again[1])
+  others = (
+    source[2],
+    WorldSource(TINY, 3, seed=6)[1],
+    WorldSource(TINY, 3, seed=5, split='test')[1],
+  )
+  for other in others:
+    assert (other.world_from_camera != source[1].world_from_camera).any()
+  assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(source[1]))
+
+
+def test_the_cache_is_the_same_clip_and_stays_in_its_budget():
+  kept = WorldSource(TINY, 3)
+  assert kept[0] is kept[0] and kept[-1] is kept[2]
+  anew = WorldSource(TINY, 3, cache=False)
+  assert anew[0] is not anew[0]
+  chex.assert_trees_all_equal(anew[0], kept[0])
+  small = WorldSource(TINY, 3, cache_gb=1e-6)
+  with pytest.warns(UserWarning, match='cache full after 0 of 3 clips'):
+    small[0]
+
+
+def test_a_folder_is_cut_into_clips_that_overlap(tmp_path):
+  posed_folder.write_folder(tmp_path, frames=7)
+  source = FolderSource(tmp_path, frames=4, hop=3)
+  assert len(source) == len(list(source)) == 2
+  chex.assert_trees_all_equal(source[1], take_frames(source.clip, slice(3, 7)))
+  assert len(FolderSource(tmp_path)[0].time_s) == 7
+  with pytest.raises(ValueError, match='7 readable frames, clips .* 8'):
+    FolderSource(tmp_path, frames=8)
+
+
+def test_open_source(tmp_path):
+  posed_folder.write_folder(tmp_path)
+  assert len(open_source(str(tmp_path), stride=2)) == 1
+  rooms = open_source('rooms', clips=3, height=8, frames=2)
+  assert (rooms.config.kind, rooms.config.height, len(rooms)) == ('rooms', 8, 3)
+  assert open_source('streets').config.kind == 'streets'
+
+
+@pytest.mark.parametrize(
+  ('name', 'options', 'message'),
+  [
+    ('roms', {}, "unknown source 'roms'; have rooms, streets"),
+    ('rooms', {'clip': 3}, "unknown option 'clip' .* clips"),
+    ('rooms', {'clips': 0}, '0 clips'),
+    ('rooms', {'split': 'val'}, "unknown split 'val'; have train, test"),
+  ],
+)
+def test_bad_sources_get_one_line(name, options, message):
+  with pytest.raises(ValueError, match=message):
+    open_source(name, **options)
+
+
+def test_an_index_outside_ends_an_iteration(tmp_path):
+  posed_folder.write_folder(tmp_path)
+  with pytest.raises(IndexError, match='clip 1 of a source of 1'):
+    FolderSource(tmp_path)[1]
