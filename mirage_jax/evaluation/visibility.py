@@ -106,7 +106,8 @@ class Returned:
     own: `[t, h, w]` seen in a generated frame before the window, in no
       observed frame and in no frame of the window.
     fresh: `[t, h, w]` seen in no earlier frame at all.
-    age: `[t, h, w]` frames since the pixel was last seen, 0 = never.
+    age: `[t, h, w]` frames since the pixel was last seen before its chunk, 0 =
+      never.
   """
 
   mask: Bool[Array, 't h w']
@@ -151,7 +152,7 @@ def find_returned(
   windowed = pick(seen.lenient, in_window)
   was_given = pick(seen.strict, given)
   since = jnp.arange(observed, frames)[:, None] - s[None]
-  order = jnp.where(earlier, since, frames + 1)[:, :, None, None]
+  order = jnp.where(past | in_window, since, frames + 1)[:, :, None, None]
   age = jnp.where(seen.strict & (order <= frames), order, frames + 1).min(1)
   return Returned(
     mask=was_given & ~windowed,

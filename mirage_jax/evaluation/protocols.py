@@ -1,0 +1,197 @@
+"""Closed-loop suites: what a player is asked, and how it is scored.
+
+All players of a suite play the same episodes with the same masks, and the
+controls stand beside the models. Per episode: PSNR is of the mean squared error
+over all counted pixels of all frames; LPIPS and SSIM are means over the counted
+frames. A *returned frame* is one in which at least `RETURNED_SHARE` of the
+static pixels are returned pixels (see `visibility`).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mirage_jax.evaluation import (
+  controls,
+  distributions,
+  metrics,
+  perceptual,
+  visibility,
+)
+from mirage_jax.evaluation.contests import (
+  Contest,
+  Curve,
+  Result,
+  joined_windows,
+  play_all,
+)
+from mirage_jax.geometry.clips import Clip, take_frames
+
+RETURNED_SHARE = 0.5
+MAX_AGE = 64
+
+
+@jax.jit
+def _maps(rgb, truth):
+  rgb, truth = metrics.unit_rgb(rgb), metrics.unit_rgb(truth)
+  return metrics.squared_error(rgb, truth), metrics.ssim(rgb, truth)
+
+
+def _episode_psnr(error: np.ndarray, mask: np.ndarray) -> np.ndarray:
+  """`[b]`: PSNR of the mean error over the mask's pixels of all frames."""
+  return np.asarray(
+    metrics.psnr_db(metrics.masked_mean(error, mask, (1, 2, 3)))
+  )
+
+
+def _frame_mean(values: np.ndarray, frames: np.ndarray) -> np.ndarray:
+  """`[b]`: mean over the marked frames, NaN where there is none."""
+  return np.asarray(metrics.masked_mean(values, frames, (1,)))
+
+
+def score_rollout(
+  truth: Clip, made: Clip, mask: np.ndarray, prefix: str
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+  """Scores of generated frames against the true ones, `[b, t, ...]`.
+
+  Returns:
+    Per-episode figures: of all frames, and (named with `prefix`) of the pixels
+    of `mask` and the frames that are mostly such pixels; and the error maps.
+  """
+  error, ssim = (np.asarray(x) for x in _maps(made.rgb, truth.rgb))
+  lpips = np.asarray(
+    perceptual.lpips(metrics.unit_rgb(made.rgb), metrics.unit_rgb(truth.rgb))
+  )
+  everything = np.ones(error.shape, bool)
+  frames = mostly(mask, truth)
+  every_frame = np.ones(frames.shape, bool)
+  found = {
+    f'{prefix}_psnr_db': _episode_psnr(error, mask),
+    f'{prefix}_lpips': _frame_mean(lpips, frames),
+    f'{prefix}_ssim': _frame_mean(ssim, frames),
+    'psnr_db': _episode_psnr(error, everything),
+    'lpips': _frame_mean(lpips, every_frame),
+    'ssim': _frame_mean(ssim, every_frame),
+  }
+  if np.any(made.depth_m > 0):
+    flat = [
+      np.asarray(x).reshape(len(mask), 1, -1)
+      for x in (made.depth_m, truth.depth_m, mask)
+    ]
+    errors = metrics.depth_errors(*flat)
+    found[f'{prefix}_depth_median_rel'] = np.asarray(errors['depth_median_rel'])
+  return found, error
+
+
+def mostly(mask: np.ndarray, truth: Clip) -> np.ndarray:
+  """`[b, t]`: frames whose static pixels are mostly in the mask."""
+  static = np.asarray(visibility.static_pixels(truth)).sum((-2, -1))
+  return mask.sum((-2, -1)) >= np.maximum(RETURNED_SHARE * static, 1)
+
+
+class _ByAge:
+  """Mean squared error against the frames since a pixel was last seen."""
+
+  def __init__(self):
+    self._sums: dict[str, np.ndarray] = {}
+
+  def add(self, name: str, error, mask, age) -> None:
+    age = np.clip(age[mask], 0, MAX_AGE)
+    sums = self._sums.setdefault(name, np.zeros((2, MAX_AGE + 1)))
+    sums[0] += np.bincount(age, error[mask], MAX_AGE + 1)
+    sums[1] += np.bincount(age, minlength=MAX_AGE + 1)
+
+  def curve(self) -> Curve:
+    curves = {}
+    for name, (total, count) in self._sums.items():
+      x = np.flatnonzero(count > 1000)
+      curves[name] = x, np.asarray(metrics.psnr_db(total[x] / count[x]))
+    return curves
+
+
+def closed_loop(source: Any, contest: Contest) -> Result:
+  """Leave and come back: the returned pixels against the truth.
+
+  Args:
+    source: clips with exact depth; their first frames are given, the rest is
+      generated along the clip's own cameras.
+    contest: who plays.
+
+  Returns:
+    Scores of returned pixels and frames, and of all generated frames; the
+    curve of PSNR against the frames since a pixel was last seen.
+
+  Raises:
+    ValueError: too few clips, or too short ones.
+  """
+  ages, by_frame = _ByAge(), {}
+  counts = {'returned_frames': 0, 'returned_pixels': 0, 'pixels': 0}
+
+  def score(clips, rollouts, result):
+    window = joined_windows(clips.time_s.shape[1], contest)
+    found = jax.tree.map(
+      np.asarray,
+      visibility.find_returned_batch(clips, window, contest.observed),
+    )
+    truth = take_frames(clips, slice(contest.observed, None), axis=1)
+    for name, rollout in rollouts.items():
+      values, error = score_rollout(truth, rollout.clip, found.mask, 'returned')
+      result.add(name, values)
+      ages.add(name, error, found.mask, found.age)
+      by_frame.setdefault(name, []).append(error.mean((2, 3)))
+    counts['returned_frames'] += int(mostly(found.mask, truth).sum())
+    counts['returned_pixels'] += int(found.mask.sum())
+    counts['pixels'] += found.mask.size
+    return found.mask
+
+  result = play_all('closed_loop', source, contest, controls.CONTROLS, score)
+  result.curves['psnr_db against frames since last seen'] = ages.curve()
+  result.curves['psnr_db against generated frame'] = _frame_curve(by_frame)
+  result.facts = counts
+  return result
+
+
+def _frame_curve(errors: Mapping[str, list[np.ndarray]]) -> Curve:
+  curves = {}
+  for name, parts in errors.items():
+    mean = np.concatenate(parts).mean(0)
+    x = np.arange(1, len(mean) + 1)
+    curves[name] = x, np.asarray(metrics.psnr_db(jnp.asarray(mean)))
+  return curves
+
+
+def exploration(source: Any, contest: Contest) -> Result:
+  """Go where nobody has been: a memory must not hurt.
+
+  Scores all generated frames against the truth, the never-seen pixels apart,
+  and the kernel distance of generated from true frames (`kid`).
+  """
+  real, made, by_frame = [], {}, {}
+
+  def score(clips, rollouts, result):
+    window = joined_windows(clips.time_s.shape[1], contest)
+    fresh = np.asarray(
+      visibility.find_returned_batch(clips, window, contest.observed).fresh
+    )
+    truth = take_frames(clips, slice(contest.observed, None), axis=1)
+    real.append(np.asarray(perceptual.features(metrics.unit_rgb(truth.rgb))))
+    for name, rollout in rollouts.items():
+      values, error = score_rollout(truth, rollout.clip, fresh, 'fresh')
+      result.add(name, values)
+      by_frame.setdefault(name, []).append(error.mean((2, 3)))
+      features = perceptual.features(metrics.unit_rgb(rollout.clip.rgb))
+      made.setdefault(name, []).append(np.asarray(features))
+    return fresh
+
+  result = play_all('exploration', source, contest, controls.CONTROLS, score)
+  if contest.episodes > 1:
+    for name, parts in made.items():
+      kid = distributions.kernel_distance(
+        np.concatenate(real), np.concatenate(parts), contest.seed
+      )
+      result.intervals[name] = {'kid': kid}
+  result.curves['psnr_db against generated frame'] = _frame_curve(by_frame)
+  return result

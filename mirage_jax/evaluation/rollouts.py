@@ -1,0 +1,132 @@
+"""Closed-loop rollouts: watch some frames, then generate along the path.
+
+The observed frames are written to the memory. Then, chunk by chunk, the model
+sees its window (the frames just before) and what the memory shows, generates
+the next frames, and these are written back as generated. Episodes run as one
+batch; every step is compiled once.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mirage_jax.arrays import Array, Key
+from mirage_jax.flow import Sampler
+from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.contract import Readout
+from mirage_jax.models.generate import generate_chunk
+from mirage_jax.models.mirage import Mirage, init_states, write_frames
+from mirage_jax.models.video import fill_masks
+
+
+@flax.struct.dataclass
+class Rollout:
+  """What a rollout produced; all `[b, t, ...]` over the generated frames.
+
+  Attributes:
+    clip: the generated frames.
+    readout: what the memory showed of each before it was generated; None
+      without a memory.
+    states: the memories at the end; None without.
+  """
+
+  clip: Clip
+  readout: Readout | None = None
+  states: Any = None
+
+
+# (clips [b, s], number observed, key) -> the frames after the observed ones.
+Player = Callable[[Clip, int, Key[Array, '']], Rollout]
+
+
+def window_of(clip: Clip, context: int) -> Clip:
+  """The last `context` frames of `[b, t]`; the first is repeated if too few."""
+  frames = clip.time_s.shape[1]
+  index = np.clip(np.arange(frames - context, frames), 0, None)
+  return fill_masks(take_frames(clip, index, axis=1))
+
+
+def pad_frames(clip: Clip, multiple: int, observed: int) -> Clip:
+  """Repeats the last frame until the frames after `observed` fill chunks."""
+  frames = clip.time_s.shape[1]
+  total = observed + -(-(frames - observed) // multiple) * multiple
+  index = np.minimum(np.arange(total), frames - 1)
+  return take_frames(clip, index, axis=1)
+
+
+def check_observed(frames: int, observed: int) -> None:
+  """Raises ValueError unless some frames are observed and some are left."""
+  if not 1 <= observed < frames:
+    raise ValueError(
+      f'observed={observed} of clips of {frames} frames; expected 1 to '
+      f'{frames - 1}'
+    )
+
+
+def make_player(
+  model: Mirage,
+  params: Any,
+  sampler: Sampler,
+  context: int,
+  target: int,
+  progress: Callable[[int, int], None] | None = None,
+  keep_readout: bool = False,
+) -> Player:
+  """A model as a player of closed-loop episodes.
+
+  Args:
+    model: with or without memory.
+    params: its variables.
+    sampler: of each chunk.
+    context: frames of the window.
+    target: frames generated at once.
+    progress: called with (chunks done, chunks) after each chunk.
+    keep_readout: whether to return what the memory showed, and its states.
+
+  Returns:
+    A player; it raises ValueError when no frame is left to generate.
+  """
+  write = jax.jit(functools.partial(write_frames, model), static_argnums=3)
+  write_generated = jax.jit(
+    functools.partial(write_frames, model, generated=True), donate_argnums=1
+  )
+
+  @jax.jit
+  def generate(params, key, window, views, states):
+    frames, readout = generate_chunk(
+      model, params, key, window, views.cameras, states, sampler
+    )
+    clip = frames.to_clip(views.cameras, views.time_s)
+    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), window, clip)
+    return clip, window_of(joined, context), readout if keep_readout else None
+
+  def play(clips: Clip, observed: int, key: Key[Array, '']) -> Rollout:
+    frames = clips.time_s.shape[1]
+    check_observed(frames, observed)
+    clips = jax.tree.map(jnp.asarray, fill_masks(clips))
+    given = take_frames(clips, slice(observed), axis=1)
+    states = init_states(model, clips.world_from_camera[:, 0])
+    states = write(params, states, given, False)
+    window = window_of(given, context)
+    padded = pad_frames(clips, target, observed)
+    starts = range(observed, padded.time_s.shape[1], target)
+    parts = []
+    for i, start in enumerate(starts):
+      views = take_frames(padded, slice(start, start + target), axis=1)
+      chunk_key = jax.random.fold_in(key, i)
+      made, window, readout = generate(params, chunk_key, window, views, states)
+      states = write_generated(params, states, made)
+      parts.append(jax.tree.map(np.asarray, (made, readout)))
+      if progress is not None:
+        progress(i + 1, len(starts))
+    made, readout = jax.tree.map(
+      lambda *x: np.concatenate(x, 1)[:, : frames - observed], *parts
+    )
+    return Rollout(made, readout, states if keep_readout else None)
+
+  return play
