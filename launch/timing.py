@@ -18,6 +18,9 @@ class Spread:
   n: int
 
 
+Rows = dict[str, Spread]
+
+
 def alternate(
   functions: Sequence[Callable[[], object]], repeats: int, rounds: int = 1
 ) -> np.ndarray:

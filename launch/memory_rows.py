@@ -1,0 +1,120 @@
+"""Speed of the hash grid of `rooms_tiny`, and that it does not change.
+
+Points are pixels: one written point, or one ray read, each.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from experiments import rooms_tiny
+from launch import build, timing
+from launch.timing import Rows
+from mirage_jax.data.sources import open_source
+from mirage_jax.geometry.clips import Clip, take_frames
+
+CHUNKS = (5, 100)
+
+
+def memory(repeats: int, seed: int) -> Rows:
+  """Points a second of writing and reading, and what 100 chunks change."""
+  config = rooms_tiny.get_config()
+  clip = long_clip(config, seed, frames=16)
+  calls = _calls(build.make_memory(config, exact=False), clip)
+  seconds = timing.alternate(list(calls.values()), repeats)
+  points = clip.depth_m.size
+  rows = {
+    f'memory_{name}_points_per_s': timing.spread(points / seconds[:, i])
+    for i, name in enumerate(calls)
+  }
+  return rows | _constancy(config, repeats, seed)
+
+
+def _calls(grid: Any, clip: Clip) -> dict[str, Callable[[], Any]]:
+  """Writing, reading, and both with the gradient of the written features."""
+  state = grid.init(clip.world_from_camera[0])
+  features = jnp.full((*clip.depth_m.shape, grid.features), 0.1)
+  weight = (clip.depth_m > 0).astype(jnp.float32)
+  h, w = clip.depth_m.shape[1:]
+
+  def write(features):
+    observed = grid.observe(state, clip.cameras, clip.depth_m, features, weight)
+    return grid.write(state, observed)
+
+  def read(state):
+    return grid.read(state, clip.cameras, h, w).features
+
+  def loss(features):
+    return (read(write(features)) ** 2).sum()
+
+  written = jax.jit(write)(features)
+  return {
+    'write': functools.partial(jax.jit(write), features),
+    'read': functools.partial(jax.jit(read), written),
+    'write_read': functools.partial(
+      jax.jit(lambda f: read(write(f))), features
+    ),
+    'write_read_gradient': functools.partial(
+      jax.jit(jax.value_and_grad(loss)), features
+    ),
+  }
+
+
+def _constancy(
+  config: ml_collections.ConfigDict, repeats: int, seed: int
+) -> Rows:
+  """Reads and writes of the exact memory after 5 chunks against after 100."""
+  size = config.data.target
+  clip = long_clip(config, seed, frames=CHUNKS[-1] * size)
+  grid = build.make_memory(config, exact=True)
+  state = grid.init(clip.world_from_camera[0])
+
+  @jax.jit
+  def write(state, chunk: Clip):
+    features = jnp.zeros((*chunk.depth_m.shape, grid.features)) + 0.1
+    weight = (chunk.depth_m > 0).astype(jnp.float32)
+    observed = grid.observe(
+      state, chunk.cameras, chunk.depth_m, features, weight
+    )
+    return grid.write(state, observed)
+
+  states = {}
+  for index in range(CHUNKS[-1]):
+    chunk = take_frames(clip, slice(index * size, (index + 1) * size))
+    state = write(state, chunk)
+    if index + 1 in CHUNKS:
+      states[index + 1] = state
+  last = take_frames(clip, slice(-size, None))
+  read = jax.jit(
+    lambda state: grid.read(state, last.cameras, *last.depth_m.shape[1:])
+  )
+  few, many = (states[count] for count in CHUNKS)
+  calls = [functools.partial(f, s) for f in (read,) for s in (few, many)]
+  calls += [functools.partial(write, s, last) for s in (few, many)]
+  seconds = timing.alternate(calls, 4 * repeats, rounds=4)
+  sizes = [grid.num_bytes(s) for s in (few, many)]
+  return {
+    'memory_read_chunk_ms': timing.spread(1e3 * seconds[:, 1]),
+    'memory_read_chunk100_over_chunk5': timing.spread(
+      seconds[:, 1] / seconds[:, 0]
+    ),
+    'memory_write_chunk_ms': timing.spread(1e3 * seconds[:, 3]),
+    'memory_write_chunk100_over_chunk5': timing.spread(
+      seconds[:, 3] / seconds[:, 2]
+    ),
+    'memory_bytes': timing.spread([sizes[1]]),
+    'memory_bytes_chunk100_over_chunk5': timing.spread([sizes[1] / sizes[0]]),
+  }
+
+
+def long_clip(
+  config: ml_collections.ConfigDict, seed: int, frames: int
+) -> Clip:
+  """One clip of a room, as arrays on the device."""
+  source = config.source.to_dict() | {'frames': frames, 'rays_per_pixel': 1}
+  clip = open_source(source.pop('kind'), **source, seed=seed)[0]
+  return jax.tree.map(jnp.asarray, clip)
