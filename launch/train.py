@@ -3,11 +3,13 @@
   python -m launch.train --config=experiments/rooms_tiny.py --workdir=DIR
 
 Run again with the same command, it goes on from the newest checkpoint and ends
-in the same bits as if it had never been stopped.
+in the same bits as if it had never been stopped. SIGTERM saves and exits 0.
 """
 
+import dataclasses
 import functools
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,13 +18,14 @@ import ml_collections
 from absl import flags, logging
 from ml_collections import config_flags
 
-from launch import build
+from launch import build, sections
 from launch.errors import run_program
 from mirage_jax import sharding, trees
-from mirage_jax.models.mirage import init_params
-from mirage_jax.training import loop, metrics, state, stopping, workdirs
+from mirage_jax.data.pipeline import make_pipeline
+from mirage_jax.models.mirage import Mirage, init_params
+from mirage_jax.training import metrics, optimizer, state, stopping, workdirs
 from mirage_jax.training.checkpoints import Checkpoints
-from mirage_jax.training.optimizer import make_optimizer
+from mirage_jax.training.loop import Loop
 from mirage_jax.training.step import make_train_step
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -31,20 +34,61 @@ _CONFIG = config_flags.DEFINE_config_file(
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _SEED = flags.DEFINE_integer('seed', None, 'Overrides config.seed.')
 
+SHEET_EPISODES = 4
+PRECISIONS = ('float32', 'bfloat16')
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """`config.train`.
+
+  Attributes:
+    steps: the last step.
+    log_every: steps between two reports.
+    image_every: steps between two contact sheets; 0 = none.
+    checkpoint_every: steps between two checkpoints; 0 = only the last.
+    keep: how many of the newest checkpoints stay.
+    keep_every: checkpoints of steps divisible by it stay for ever; 0 = none.
+    ema: decay of the moving average of the parameters; 0 = none is kept.
+    precision: what the parameters are computed with; masters are float32.
+  """
+
+  steps: int
+  log_every: int = 20
+  image_every: int = 0
+  checkpoint_every: int = 0
+  keep: int = 2
+  keep_every: int = 0
+  ema: float = 0.999
+  precision: str = 'float32'
+
+  def __post_init__(self):
+    for name in ('steps', 'log_every', 'keep'):
+      _expect(name, getattr(self, name), getattr(self, name) >= 1, '1 or more')
+    for name in ('image_every', 'checkpoint_every', 'keep_every'):
+      _expect(name, getattr(self, name), getattr(self, name) >= 0, '0 or more')
+    _expect('ema', self.ema, 0 <= self.ema < 1, '0 <= ema < 1')
+    known = self.precision in PRECISIONS
+    _expect('precision', self.precision, known, ' or '.join(PRECISIONS))
+
+
+def _expect(name: str, value: Any, good: bool, expected: str) -> None:
+  if not good:
+    raise ValueError(
+      f'config.train.{name} is {value!r}, expected {expected}; change it'
+    )
+
 
 def main(_) -> dict[str, Any]:
   """Trains what the flags say and returns the run's figures."""
-  logging.set_verbosity(logging.ERROR)
+  logging.set_verbosity(logging.FATAL)  # Orbax tells of its every step
   for flag in (_CONFIG, _WORKDIR):
     if flag.value is None:
       raise ValueError(f'--{flag.name} is missing; see --help')
   config = _CONFIG.value
   if _SEED.value is not None:
     config.seed = _SEED.value
-  workdir = pathlib.Path(_WORKDIR.value)
-  with workdirs.lock(workdir):
-    workdirs.own(workdir, config.to_dict())
-    return train(config, workdir)
+  return train(config, pathlib.Path(_WORKDIR.value))
 
 
 def train(
@@ -53,51 +97,135 @@ def train(
   """Trains `config` in `workdir`, from its newest checkpoint if there is one.
 
   Raises:
-    ValueError: a bad config, or checkpoints that do not fit it.
+    ValueError: a bad config; a workdir that is in use or of another
+      experiment; checkpoints that do not fit.
     FloatingPointError: a loss or gradient that is not finite.
     OSError: what could not be written.
   """
-  settings = config.train
-  mesh = sharding.make_mesh()
-  model = build.make_model(config)
-  optimizer = make_optimizer(**config.optimizer)
-  batches = iter(build.make_pipeline(config))
-
-  def init(key):
-    params = init_params(model, key, config.source.height, config.source.width)
-    return state.create_state(params, optimizer, settings.ema > 0)
-
-  key = jax.random.key(config.seed)
-  shapes = jax.eval_shape(init, key)
-  shardings = sharding.parameter_shardings(mesh, shapes)
-  step = make_train_step(
-    build.make_objective(config, model),
-    optimizer,
-    seed=config.seed,
-    ema=settings.ema,
-    compute_dtype=jnp.dtype(settings.precision),
-    state_sharding=shardings,
+  settings = sections.call(Settings, 'train', config.train)
+  update = sections.call(
+    optimizer.make_optimizer, 'optimizer', config.optimizer
   )
-  place = functools.partial(sharding.place_batch, mesh)
-  print(f'{trees.count_parameters(shapes.params):,} parameters')
+  model = build.make_model(config)
+  objective = build.make_objective(config, model)
   with (
-    Checkpoints(
-      workdir, keep=settings.keep, keep_every=settings.keep_every
-    ) as checkpoints,
     stopping.stop_on_signals() as stop,
+    workdirs.lock(workdir),
   ):
-    current = checkpoints.restore(trees.shapes(shapes, shardings), batches)
-    if current is None:
-      current = jax.jit(init, out_shardings=shardings)(key)
-    start = int(current.step)
-    with metrics.Metrics(workdir, start) as board:
-      current, figures = loop.Loop(
-        settings.steps,
-        settings.log_every,
-        settings.image_every,
-        settings.checkpoint_every,
-      ).run(step, current, batches, checkpoints, board, stop, place)
-  return figures
+    workdirs.own(workdir, config.to_dict())
+    source = build.make_pipeline(
+      config,
+      process_index=jax.process_index(),
+      process_count=jax.process_count(),
+    )
+    batches = iter(source)
+    mesh = sharding.make_mesh()
+    init = make_init(config, model, update, settings.ema > 0)
+    key = jax.random.key(config.seed)
+    shapes = jax.eval_shape(init, key)
+    shardings = sharding.parameter_shardings(mesh, shapes)
+    step = make_train_step(
+      objective,
+      update,
+      seed=config.seed,
+      ema=settings.ema,
+      compute_dtype=jnp.dtype(settings.precision),
+      state_sharding=shardings,
+    )
+    with Checkpoints(
+      workdir, keep=settings.keep, keep_every=settings.keep_every
+    ) as checkpoints:
+      wanted = trees.shapes(shapes, shardings)
+      current = checkpoints.restore(wanted, batches)
+      if current is None:
+        current = jax.jit(init, out_shardings=shardings)(key)
+      announce(current, settings, workdir)
+      with metrics.Metrics(workdir, int(current.step)) as board:
+        loop = Loop(
+          settings.steps,
+          settings.log_every,
+          settings.image_every,
+          settings.checkpoint_every,
+        )
+        current, figures = loop.run(
+          step,
+          current,
+          batches,
+          checkpoints,
+          board,
+          stop,
+          functools.partial(sharding.place_batch, mesh),
+          make_sample(config, model, board),
+        )
+  return summary(current, figures, workdir, stop)
+
+
+def make_init(
+  config: ml_collections.ConfigDict,
+  model: Mirage,
+  update: Any,
+  ema: bool,
+) -> Callable[[jax.Array], state.TrainState]:
+  """`key -> state` before the first step."""
+
+  def init(key: jax.Array) -> state.TrainState:
+    height, width = config.source.height, config.source.width
+    return state.create_state(
+      init_params(model, key, height, width), update, ema
+    )
+
+  return init
+
+
+def make_sample(
+  config: ml_collections.ConfigDict, model: Mirage, board: metrics.Metrics
+) -> Callable[[state.TrainState, int], None]:
+  """`(state, step)`: writes a sheet of always the same held-out episodes."""
+  sheet = build.make_sample_sheet(config, model)
+
+  @functools.cache
+  def episode():
+    settings = config.data.to_dict() | {'batch_size': SHEET_EPISODES}
+    source = build.make_source(config, 'test')
+    return next(iter(make_pipeline(source, seed=config.seed, **settings)))
+
+  def sample(current: state.TrainState, number: int) -> None:
+    if jax.process_index() == 0:
+      picture = sheet(jax.device_get(current.best), episode())
+      print(f'images {board.image(number, "sheet", picture)}', flush=True)
+
+  return sample
+
+
+def announce(
+  current: state.TrainState, settings: Settings, workdir: pathlib.Path
+) -> None:
+  """Says what is going to be trained, and from where."""
+  count = trees.count_parameters(current.params)
+  print(
+    f'{count:,} parameters, steps {int(current.step)} to {settings.steps}, '
+    f'in {workdir}',
+    flush=True,
+  )
+
+
+def summary(
+  current: state.TrainState,
+  figures: dict[str, float],
+  workdir: pathlib.Path,
+  stop: stopping.StopRequest,
+) -> dict[str, Any]:
+  """The main figures of a run, from its log where nothing was left to do."""
+  if not figures:
+    rows = metrics.read_metrics(workdir)
+    figures = rows[-1] if rows else {}
+  return figures | {
+    'step': int(current.step),
+    'stopped_by': stop.signal,
+    'parameters': trees.count_parameters(current.params),
+    'fingerprint': trees.fingerprint(current.params),
+    'workdir': str(workdir),
+  }
 
 
 if __name__ == '__main__':

@@ -6,27 +6,20 @@ leaves whole checkpoints only. What reaches the disk damaged all the same (a
 truncated file, a flipped bit) is told by the checksums of all leaves.
 """
 
-import json
 import os
 import pathlib
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from orbax.checkpoint import v1 as ocp
 
 from mirage_jax import trees
+from mirage_jax.training import integrity
 from mirage_jax.training.state import Params, TrainState
 
 _POLICIES = ocp.training.preservation_policies
-DATA = 'data'  # among the checksums, which are named by leaf
 Warn = Callable[[str], None]
-
-
-class Damaged(ValueError):
-  """A checkpoint on the disk is not what was saved."""
 
 
 class Checkpoints:
@@ -81,7 +74,7 @@ class Checkpoints:
     step = int(state.step)
     if step in self.steps:
       return
-    sums = trees.checksums(state) | {DATA: _data_sum(data)}
+    sums = trees.checksums(state) | {integrity.DATA: integrity.data_sum(data)}
     items = {'state': state, 'data': data, 'checksums': sums}
     try:
       self._checkpointer.save_checkpointables_async(step, items, force=True)
@@ -105,10 +98,11 @@ class Checkpoints:
     self._checkpointer.close()
 
   def _unwritten(self, error: Exception) -> OSError:
+    reason = integrity.brief(error)
+    start = f'step {self.steps[-1]}' if self.steps else 'the start'
     return OSError(
-      f'cannot write a checkpoint to {self.folder} ({_brief(error)}); make '
-      f'room there and run the same command again: it goes on from '
-      f'{"step " + str(self.steps[-1]) if self.steps else "the start"}'
+      f'cannot write a checkpoint to {self.folder} ({reason}); make room there '
+      f'and run the same command again: it goes on from {start}'
     )
 
   def restore(self, state: TrainState, data: Any) -> TrainState | None:
@@ -121,31 +115,30 @@ class Checkpoints:
     Raises:
       ValueError: it holds another architecture; or all are damaged.
     """
-    reasons = []
+    bad: list[int] = []
+    first: ValueError | None = None
     for step in reversed(self.steps):
       try:
         restored = self._restore(step, state, data)
-      except Damaged as error:
-        reasons.append(str(error))
+      except (integrity.Damaged, integrity.OtherArchitecture) as error:
+        bad.append(step)
+        first = first or error
         self._warn(f'{error}; trying the one before')
       else:
-        for bad in self.steps[self.steps.index(step) + 1 :]:
-          self._set_aside(bad)
+        for number in bad:
+          self._set_aside(number)
         return restored
-    if reasons:
-      raise ValueError(
-        f'every checkpoint in {self.folder} is damaged (newest: {reasons[0]}); '
-        'delete that folder to start again'
-      )
+    if first is not None:
+      raise _none_left(self.folder, first)
     return None
 
   def _restore(self, step: int, state: TrainState, data: Any) -> TrainState:
     path = self.folder / str(step)
-    check_architecture(path, state)
+    integrity.check_architecture(path, state)
     folder = path / 'data'
     ours = f'process_{jax.process_index()}-of-{jax.process_count()}.json'
-    if folder.exists() and not (folder / ours).exists():
-      there = sorted(p.name for p in folder.glob('process_*'))
+    there = sorted(p.name for p in folder.glob('process_*'))
+    if there and ours not in there:
       raise ValueError(
         f'{folder} holds {there}, expected {ours}; resume with as many '
         'processes as saved it'
@@ -154,14 +147,13 @@ class Checkpoints:
     items = {
       'state': trees.shapes(state),
       'data': data,
-      'checksums': _sums_of(state, device),
+      'checksums': integrity.abstract_sums(state, device),
     }
-    loaded = _load(
+    loaded = integrity.guarded(
       lambda: self._checkpointer.load_checkpointables(step, items), path
     )
-    check_sums(path, loaded['state'], loaded['checksums'])
-    if int(_data_sum(data)) != int(loaded['checksums'][DATA]):
-      raise Damaged(f'checkpoint {path} is damaged (the data iterator changed)')
+    integrity.check_sums(path, loaded['state'], loaded['checksums'])
+    integrity.check_data(path, data, loaded['checksums'])
     return loaded['state']
 
   def _set_aside(self, step: int) -> None:
@@ -193,18 +185,29 @@ def load_params(
       f'no checkpoint in {folder}; expected a workdir that launch.train has '
       'saved to, check the path or train first'
     )
+  first: integrity.Damaged | None = None
   for step in reversed(steps):
     try:
       return _load_params(folder / str(step)), step
-    except Damaged as error:
+    except integrity.Damaged as error:
+      first = first or error
       warn(f'{error}; trying the one before')
-  raise ValueError(
-    f'every checkpoint in {folder} is damaged; train again in another workdir'
+  assert first is not None
+  raise _none_left(folder, first)
+
+
+def _none_left(folder: pathlib.Path, first: ValueError) -> ValueError:
+  """What to raise when no checkpoint will do; `first` is about the newest."""
+  if isinstance(first, integrity.OtherArchitecture):
+    return first
+  return ValueError(
+    f'every checkpoint in {folder} is damaged (newest: {first}); delete that '
+    'folder and train again'
   )
 
 
 def _load_params(path: pathlib.Path) -> Params:
-  saved = saved_shapes(path)
+  saved = integrity.saved_shapes(path)
   chosen = 'ema' if saved.get('ema') else 'params'
   device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
 
@@ -215,75 +218,11 @@ def _load_params(path: pathlib.Path) -> Params:
 
   items = {
     'state': trees.map_named(wanted, saved),
-    'checksums': _sums_of(saved, device),
+    'checksums': integrity.abstract_sums(saved, device),
   }
-  loaded = _load(lambda: ocp.load_checkpointables(path, items), path)
-  params = loaded['state'][chosen]
-  check_sums(path, {chosen: params}, loaded['checksums'])
-  return params
-
-
-def saved_shapes(path: pathlib.Path) -> dict[str, Any]:
-  """The tree saved at `path`, with shape and dtype in place of its leaves."""
-  return _load(
-    lambda: ocp.metadata(path, checkpointable_name='state').metadata, path
+  loaded = integrity.guarded(
+    lambda: ocp.load_checkpointables(path, items), path
   )
-
-
-def _sums_of(tree: Any, sharding: Any) -> dict[str, jax.ShapeDtypeStruct]:
-  """What to ask Orbax for, to get the checksums of all leaves of `tree`."""
-  one = jax.ShapeDtypeStruct((), jnp.uint32, sharding=sharding)
-  return {name: one for name, _ in trees.named_leaves(tree)} | {DATA: one}
-
-
-def _data_sum(data: Any) -> jax.Array:
-  """Checksum of a Grain iterator's state; 0 where processes differ in it."""
-  if jax.process_count() > 1:
-    return jnp.uint32(0)
-  text = json.dumps(data.get_state(), sort_keys=True)
-  return jnp.uint32(zlib.crc32(text.encode()))
-
-
-def check_architecture(path: pathlib.Path, expected: Any) -> None:
-  """Checks that the checkpoint at `path` has exactly the leaves of `expected`.
-
-  Raises:
-    ValueError: it names the first leaf that differs, with both shapes.
-  """
-  difference = trees.first_difference(saved_shapes(path), expected)
-  if difference is not None:
-    raise ValueError(
-      f'checkpoint {path} holds another architecture: {difference}; use the '
-      'config that made it (config.json beside it) or another --workdir'
-    )
-
-
-def check_sums(
-  path: pathlib.Path, tree: Any, expected: Mapping[str, Any]
-) -> None:
-  """Checks that all leaves of `tree` are the ones that were saved.
-
-  Raises:
-    Damaged: it names the first leaf that is not.
-  """
-  for name, value in trees.checksums(tree).items():
-    if int(value) != int(expected[name]):
-      raise Damaged(
-        f'checkpoint {path} is damaged (the bits of {name} changed on the disk)'
-      )
-
-
-def _load(read: Callable[[], Any], path: pathlib.Path) -> Any:
-  """Calls `read`; whatever Orbax raises means that the checkpoint is bad."""
-  try:
-    return read()
-  except Exception as error:
-    raise Damaged(f'checkpoint {path} is damaged ({_brief(error)})') from error
-
-
-def _brief(error: BaseException) -> str:
-  """The first line of the innermost cause, at most 120 characters."""
-  while error.__cause__ is not None:
-    error = error.__cause__
-  lines = str(error).strip().splitlines() or ['']
-  return f'{type(error).__name__}: {lines[0][:120]}'.rstrip(': ')
+  params = loaded['state'][chosen]
+  integrity.check_sums(path, {chosen: params}, loaded['checksums'])
+  return params

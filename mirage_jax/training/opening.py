@@ -29,7 +29,11 @@ def open_checkpoint(name: str | os.PathLike) -> released.Released:
     params, step = checkpoints.load_params(folder)
     config = workdirs.read_config(folder)
     return released.Released(
-      params, config, released.current_commit(), step, config['seed']
+      params=params,
+      config=config,
+      commit=released.current_commit(),
+      steps=step,
+      seed=config['seed'],
     )
   if str(name) in shipped_names():
     return released.load(released.SHIPPED / str(name))
@@ -41,7 +45,9 @@ def open_checkpoint(name: str | os.PathLike) -> released.Released:
   )
 
 
-def check_params(params: Params, expected: Params, name: str) -> None:
+def check_params(
+  params: Params, expected: Params, name: str | os.PathLike
+) -> None:
   """Checks that the parameters of `name` fit a model.
 
   Raises:

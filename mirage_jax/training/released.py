@@ -95,7 +95,7 @@ def load(folder: str | os.PathLike) -> Released:
     ) from None
   return Released(
     params=cast_floats(trees.unflatten(leaves), jnp.float32),
-    config=about['config'],
+    config=workdirs.tuples(about['config']),
     commit=about['commit'],
     steps=about['steps'],
     seed=about['seed'],

@@ -61,6 +61,13 @@ def config_difference(
   return None
 
 
+def tuples(config: Any) -> Any:
+  """A config read from JSON with the tuples that it was written with."""
+  if isinstance(config, dict):
+    return {name: tuples(value) for name, value in config.items()}
+  return tuple(map(tuples, config)) if isinstance(config, list) else config
+
+
 def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
   """The experiment of a run's folder.
 
@@ -70,7 +77,7 @@ def read_config(workdir: str | os.PathLike) -> dict[str, Any]:
   """
   path = pathlib.Path(workdir) / 'config.json'
   try:
-    return json.loads(path.read_text(encoding='utf-8'))
+    return tuples(json.loads(path.read_text(encoding='utf-8')))
   except FileNotFoundError:
     raise FileNotFoundError(
       f'{path} is missing; expected a folder made by launch.train, '

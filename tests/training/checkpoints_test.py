@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mirage_jax import sharding, trees
-from mirage_jax.training import checkpoints
+from mirage_jax.training import integrity
 from mirage_jax.training.checkpoints import Checkpoints, load_params
 from tests.training.fakes import make_batches, make_params, make_training
 
@@ -124,7 +124,7 @@ def test_any_damaged_file_is_noticed_or_harmless(tmp_path, how):
     assert (number == 1) == bool(said), name
     noticed += number == 1
     for line in said:
-      assert 'checkpoints/2 is damaged' in line and '\n' not in line
+      assert 'checkpoints/2 ' in line and '\n' not in line
     params, step = load_params(tmp_path / 'run', lambda _: None)
     assert same(params, make_state(step).ema), name
     shutil.rmtree(tmp_path / 'run')
@@ -226,5 +226,5 @@ def test_brief_reasons_are_one_line():
   error = ValueError('first\nsecond')
   wrapped = RuntimeError('outer')
   wrapped.__cause__ = error
-  assert checkpoints._brief(wrapped) == 'ValueError: first'
-  assert json.dumps(checkpoints._brief(OSError())) == '"OSError"'
+  assert integrity.brief(wrapped) == 'ValueError: first'
+  assert json.dumps(integrity.brief(OSError())) == '"OSError"'

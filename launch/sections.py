@@ -1,0 +1,29 @@
+"""Sections of a config become keyword arguments, unknown keys refused."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+Made = TypeVar('Made')
+
+
+def call(make: Callable[..., Made], name: str, section: Mapping) -> Made:
+  """`make(**section)` for the section `name` of a config.
+
+  Raises:
+    ValueError: a key that `make` does not take, or one that it lacks.
+  """
+  known = inspect.signature(make).parameters
+  for key in section:
+    if key not in known:
+      raise ValueError(
+        f"unknown config key '{name}.{key}'; have {', '.join(known)}"
+      )
+  needed = [k for k, p in known.items() if p.default is p.empty]
+  for key in needed:
+    if key not in section:
+      raise ValueError(
+        f"config key '{name}.{key}' is missing; add it to the experiment"
+      )
+  settings: dict[str, Any] = dict(section)
+  return make(**settings)
