@@ -82,33 +82,36 @@ def _constancy(
     )
     return grid.write(state, observed)
 
-  states = {}
-  for index in range(CHUNKS[-1]):
-    chunk = take_frames(clip, slice(index * size, (index + 1) * size))
-    state = write(state, chunk)
-    if index + 1 in CHUNKS:
-      states[index + 1] = state
+  few, many = _written(write, state, clip, size)
   last = take_frames(clip, slice(-size, None))
   read = jax.jit(
     lambda state: grid.read(state, last.cameras, *last.depth_m.shape[1:])
   )
-  few, many = (states[count] for count in CHUNKS)
-  calls = [functools.partial(f, s) for f in (read,) for s in (few, many)]
+  calls = [functools.partial(read, s) for s in (few, many)]
   calls += [functools.partial(write, s, last) for s in (few, many)]
   seconds = timing.alternate(calls, 4 * repeats, rounds=4)
   sizes = [grid.num_bytes(s) for s in (few, many)]
-  return {
-    'memory_read_chunk_ms': timing.spread(1e3 * seconds[:, 1]),
-    'memory_read_chunk100_over_chunk5': timing.spread(
-      seconds[:, 1] / seconds[:, 0]
-    ),
-    'memory_write_chunk_ms': timing.spread(1e3 * seconds[:, 3]),
-    'memory_write_chunk100_over_chunk5': timing.spread(
-      seconds[:, 3] / seconds[:, 2]
-    ),
-    'memory_bytes': timing.spread([sizes[1]]),
-    'memory_bytes_chunk100_over_chunk5': timing.spread([sizes[1] / sizes[0]]),
-  }
+  rows = {'memory_bytes': timing.spread(sizes[1:])}
+  rows['memory_bytes_chunk100_over_chunk5'] = timing.spread(
+    [sizes[1] / sizes[0]]
+  )
+  for name, (early, late) in (('read', (0, 1)), ('write', (2, 3))):
+    rows[f'memory_{name}_chunk_ms'] = timing.spread(1e3 * seconds[:, late])
+    rows[f'memory_{name}_chunk100_over_chunk5'] = timing.spread(
+      seconds[:, late] / seconds[:, early]
+    )
+  return rows
+
+
+def _written(write: Callable, state: Any, clip: Clip, size: int) -> list[Any]:
+  """The states after each of `CHUNKS` chunks of `size` frames."""
+  states = []
+  for index in range(CHUNKS[-1]):
+    chunk = take_frames(clip, slice(index * size, (index + 1) * size))
+    state = write(state, chunk)
+    if index + 1 in CHUNKS:
+      states.append(state)
+  return states
 
 
 def long_clip(

@@ -27,8 +27,8 @@ def alternate(
   """Seconds a call, `[repeats, len(functions)]`, taken in turns.
 
   What else the machine does then falls on all of them alike, so that ratios
-  within a row mean something where the times alone would not. Every function
-  runs once before, to compile.
+  within a row mean something where the times alone would not; every other row
+  is taken backwards. Every function runs once before, to compile.
 
   Args:
     functions: called without arguments; their results are waited for.
@@ -39,10 +39,11 @@ def alternate(
     jax.block_until_ready(function())
   seconds = np.zeros((repeats, len(functions)))
   for repeat in range(repeats):
-    for which, function in enumerate(functions):
+    order = range(len(functions))
+    for which in order if repeat % 2 == 0 else reversed(order):
       start = time.perf_counter()
       for _ in range(rounds):
-        jax.block_until_ready(function())
+        jax.block_until_ready(functions[which]())
       seconds[repeat, which] = (time.perf_counter() - start) / rounds
   return seconds
 

@@ -11,7 +11,7 @@ def test_calls_alternate_after_one_that_compiles():
     [lambda: calls.append('a'), lambda: calls.append('b')], repeats=2, rounds=2
   )
   assert seconds.shape == (2, 2) and (seconds >= 0).all()
-  assert ''.join(calls) == 'ab' + 'aabb' * 2
+  assert ''.join(calls) == 'ab' + 'aabb' + 'bbaa'
 
 
 def test_seconds_are_those_of_one_call():
