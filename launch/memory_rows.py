@@ -70,7 +70,7 @@ def _constancy(
   """Reads and writes of the exact memory after 5 chunks against after 100."""
   size = config.data.target
   clip = long_clip(config, seed, frames=CHUNKS[-1] * size)
-  grid = build.make_memory(config, exact=True)
+  grid: Any = build.make_memory(config, exact=True)
   state = grid.init(clip.world_from_camera[0])
 
   @jax.jit
