@@ -42,7 +42,7 @@ def test_a_folder_is_cut_into_clips_that_overlap(tmp_path):
   assert len(source) == len(list(source)) == 2
   chex.assert_trees_all_equal(source[1], take_frames(source.clip, slice(3, 7)))
   assert len(FolderSource(tmp_path)[0].time_s) == 7
-  with pytest.raises(ValueError, match='7 readable frames, clips .* 8'):
+  with pytest.raises(ValueError, match='7 readable frames .* have 8'):
     FolderSource(tmp_path, frames=8)
 
 

@@ -1,0 +1,43 @@
+"""Makes a dataset of worlds on disk."""
+
+import pathlib
+import shutil
+
+import tensorflow_datasets as tfds
+
+from mirage_jax.data.builders.worlds import ClipsConfig, Rooms, Streets
+
+
+def prepare(data_dir, config: ClipsConfig) -> pathlib.Path:
+  """Writes the dataset of `config` under `data_dir`, if it is not there yet.
+
+  The dataset appears at once, when it is complete. Killed before, the next
+  call keeps the shards that were rendered.
+
+  Args:
+    data_dir: folder of datasets.
+    config: what it holds.
+
+  Returns:
+    The dataset's own folder, for `PreparedSource` and `open_source`.
+
+  Raises:
+    OSError: the folder cannot be written, or the disk is full.
+  """
+  builder_class = {'rooms': Rooms, 'streets': Streets}[config.world.kind]
+  builder = builder_class(
+    data_dir=str(data_dir), config=config, file_format='array_record'
+  )
+  folder = pathlib.Path(builder.data_dir)
+  if not builder.is_prepared():
+    _remove_incomplete(folder)
+    tfds.disable_progress_bar()
+    builder.download_and_prepare(download_dir=builder.unfinished_path)
+  shutil.rmtree(builder.unfinished_path, ignore_errors=True)
+  return folder
+
+
+def _remove_incomplete(folder: pathlib.Path) -> None:
+  """What a killed preparation left beside the dataset."""
+  for path in folder.parent.glob(f'incomplete.*_{folder.name}*'):
+    shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,127 @@
+"""TFDS builders: `rooms` and `streets` as ArrayRecord, without TensorFlow.
+
+They are ordinary builders; `prepare` runs them with their defaults right.
+"""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+import tensorflow_datasets as tfds
+
+from mirage_jax import worlds
+from mirage_jax.data.builders.features import clip_features, to_example
+from mirage_jax.data.builders.progress import Progress
+from mirage_jax.data.builders.rendered import rendered
+from mirage_jax.data.world_source import WorldSource
+from mirage_jax.worlds.config import WorldConfig
+
+
+@dataclasses.dataclass(eq=False)
+class ClipsConfig(tfds.core.BuilderConfig):
+  """What a dataset of worlds holds; its name tells all of it.
+
+  Attributes:
+    world: the clips' world.
+    clips: clips of the split `train`.
+    test_clips: clips of the split `test`; their worlds are others.
+    seed: of all worlds.
+  """
+
+  world: WorldConfig = dataclasses.field(default_factory=WorldConfig)
+  clips: int = 1024
+  test_clips: int = 64
+  seed: int = 0
+  name: str = ''
+
+  def __post_init__(self):
+    if min(self.clips, self.test_clips) < 1:
+      raise ValueError(
+        f'{self.clips} clips and {self.test_clips} test clips; expected at '
+        'least 1 of each'
+      )
+    content = self.content
+    text = json.dumps(content, sort_keys=True, default=str)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    world = self.world
+    size = f'{world.width}x{world.height}x{world.frames}'
+    self.name = f'{size}_{self.clips}_seed{self.seed}_{digest}'
+    self.description = f'{self.clips} clips of {size} ({world.kind}).'
+
+  @property
+  def content(self) -> dict:
+    """Everything that decides the dataset's bits."""
+    return {
+      'world': dataclasses.asdict(self.world),
+      'clips': self.clips,
+      'test_clips': self.test_clips,
+      'seed': self.seed,
+    }
+
+
+class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Clips of one kind of procedural world, with all their ground truth.
+
+  Rendered clips wait in `unfinished_path` until the dataset is complete, so
+  that a preparation that was killed goes on where it stopped.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  BUILDER_CONFIGS = ()
+
+  @property
+  def unfinished_path(self) -> pathlib.Path:
+    """Where rendered clips wait."""
+    root = pathlib.Path(self.data_dir_root)
+    return root / self.name / f'.rendering-{self.builder_config.name}'
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    shapes = jax.eval_shape(
+      lambda key: worlds.make_clip(key, self.builder_config.world),
+      jax.random.key(0),
+    )
+    return tfds.core.DatasetInfo(
+      builder=self,
+      description=self.__doc__.split('\n')[0],
+      features=clip_features(shapes),
+      disable_shuffling=True,
+      metadata=tfds.core.MetadataDict(self.builder_config.content),
+    )
+
+  def _split_generators(self, dl_manager):
+    del dl_manager
+    config = self.builder_config
+    progress = Progress(self.name, config.clips + config.test_clips)
+    return {
+      'train': self._generate_examples('train', config.clips, progress),
+      'test': self._generate_examples('test', config.test_clips, progress),
+    }
+
+  def _generate_examples(
+    self, split: str, clips: int, progress: Progress
+  ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
+    config = self.builder_config
+    source = WorldSource(config.world, clips, config.seed, split, cache=False)
+    yield from rendered(
+      self.unfinished_path,
+      split,
+      clips,
+      lambda index: to_example(source[index]),
+      progress.add,
+    )
+
+
+class Rooms(Worlds):
+  """Rooms with doorways, furniture and a person who walks through."""
+
+  BUILDER_CONFIGS = (ClipsConfig(world=WorldConfig(kind='rooms')),)
+
+
+class Streets(Worlds):
+  """Blocks of houses, with cars that drive and pedestrians who walk."""
+
+  BUILDER_CONFIGS = (ClipsConfig(world=WorldConfig(kind='streets')),)
