@@ -1,5 +1,6 @@
 """The world model: a video transformer that reads and writes a memory."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -47,7 +48,7 @@ class Mirage(nn.Module):
     learned_features: features of a point beside its colour.
   """
 
-  transformer: dict[str, Any]
+  transformer: Mapping[str, Any]
   memory: Memory | None = None
   patch: int = 8
   learned_features: int = 8

@@ -1,0 +1,233 @@
+"""Laws of the world model: what sees what, and what the memory may change."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mirage_jax.flow import Sampler
+from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.models.generate import generate_chunk
+from mirage_jax.models.mirage import (
+  Mirage,
+  context_video,
+  init_params,
+  init_states,
+  read_views,
+  write_frames,
+)
+from mirage_jax.models.video import encode_clip, fill_masks
+from mirage_jax.models.video_transformer import VideoTransformer
+
+SIZE = 16
+GRID = HashGrid(cell_m=(0.64, 0.16), entries=(2**10, 2**12), features=3 + 4)
+TRUNK = {'width': 32, 'layers': 2, 'heads': 2}
+
+
+@pytest.fixture(scope='module')
+def clip() -> Clip:
+  """A textured wall 2 m ahead, seen by six cameras that slide along it."""
+  x = jnp.arange(SIZE) / SIZE
+  rgb = jnp.stack(jnp.broadcast_arrays(x, x[:, None], 0.5), -1) * 255
+  pose = jnp.broadcast_to(jnp.eye(4), (1, 6, 4, 4))
+  pose = pose.at[:, :, 0, 3].set(jnp.arange(6) * 0.02)
+  return fill_masks(
+    Clip(
+      rgb=jnp.broadcast_to(rgb.astype(jnp.uint8), (1, 6, SIZE, SIZE, 3)),
+      depth_m=jnp.full((1, 6, SIZE, SIZE), 2.0),
+      intrinsics=jnp.broadcast_to(jnp.array([0.8, 0.8, 0.5, 0.5]), (1, 6, 4)),
+      world_from_camera=pose,
+      time_s=jnp.arange(6.0)[None],
+    )
+  )
+
+
+@pytest.fixture(scope='module')
+def remembering() -> tuple:
+  model = Mirage(transformer=TRUNK, memory=GRID, learned_features=4)
+  return model, init_params(model, jax.random.key(0), SIZE, SIZE)
+
+
+def shaken(params):
+  """Parameters away from zero initialisation."""
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(jax.random.key(7), len(leaves))
+  moved = [
+    x + 0.1 * jax.random.normal(k, x.shape)
+    for x, k in zip(leaves, keys, strict=True)
+  ]
+  return jax.tree.unflatten(tree, moved)
+
+
+def test_a_new_trunk_is_the_identity_up_to_the_norm():
+  tokens = jax.random.normal(jax.random.key(0), (1, 2, 4, 32))
+  trunk = VideoTransformer(**TRUNK)
+  args = (tokens, jnp.ones((1, 2)), jnp.arange(2), 2)
+  params = trunk.init(jax.random.key(1), *args)
+  out = trunk.apply(params, *args)
+  np.testing.assert_allclose(out.mean(-1), 0, atol=1e-5)
+  centred = tokens - tokens.mean(-1, keepdims=True)
+  np.testing.assert_allclose(
+    out, centred / tokens.std(-1, keepdims=True), atol=1e-4
+  )
+
+
+def test_no_frame_sees_a_later_chunk():
+  tokens = jax.random.normal(jax.random.key(0), (1, 3, 4, 32))
+  trunk = VideoTransformer(**TRUNK)
+  levels, chunks = jnp.full((1, 3), 0.5), jnp.array([0, 1, 1])
+  params = trunk.init(jax.random.key(1), tokens, levels, chunks, 2)
+  params = shaken(params)
+  before = trunk.apply(params, tokens, levels, chunks, 2)
+  after = trunk.apply(params, tokens.at[:, 2].multiply(-1.0), levels, chunks, 2)
+  np.testing.assert_array_equal(before[:, 0], after[:, 0])
+  assert jnp.abs(before[:, 1] - after[:, 1]).max() > 1e-4
+
+
+def test_recomputing_activations_changes_no_gradient():
+  tokens = jax.random.normal(jax.random.key(0), (1, 2, 4, 32))
+  args = (tokens, jnp.ones((1, 2)), jnp.arange(2), 2)
+  plain, saving = (
+    VideoTransformer(**TRUNK),
+    VideoTransformer(**TRUNK, remat=True),
+  )
+  params = shaken(plain.init(jax.random.key(1), *args))
+
+  def gradient(module):
+    return jax.grad(lambda p: (module.apply(p, *args) ** 2 * tokens).sum())
+
+  chex.assert_trees_all_close(
+    gradient(plain)(params), gradient(saving)(params), atol=1e-5
+  )
+
+
+def predict(model, params, clip, readout):
+  window = take_frames(clip, slice(0, 3), axis=1)
+  target = take_frames(clip, slice(3, 6), axis=1)
+  levels = jnp.full((1, 3), 0.5)
+  return model.apply(
+    params,
+    encode_clip(target),
+    levels,
+    context_video(window),
+    jnp.zeros((1, 3)),
+    clip.cameras,
+    readout,
+  )
+
+
+def remembered(model, params, clip):
+  states = init_states(model, clip.world_from_camera[:, 0])
+  states = write_frames(model, params, states, clip, False)
+  views = take_frames(clip, slice(3, 6), axis=1).cameras
+  return read_views(model, params, states, views, SIZE, SIZE)
+
+
+def test_an_empty_memory_changes_nothing(remembering, clip):
+  model, params = remembering
+  params = shaken(params)
+  empty = init_states(model, clip.world_from_camera[:, 0])
+  views = take_frames(clip, slice(3, 6), axis=1).cameras
+  readout = read_views(model, params, empty, views, SIZE, SIZE)
+  params['params']['readout_in']['bias'] *= 0.0
+  bare = predict(model, params, clip, None)
+  told = predict(model, params, clip, readout)
+  np.testing.assert_allclose(told.gate, 0, atol=0.05)
+  np.testing.assert_allclose(told.video, bare.video, atol=0.3)
+
+
+def test_a_new_model_returns_what_the_memory_is_sure_of(remembering, clip):
+  model, params = remembering
+  readout = remembered(model, params, clip)
+  sure = readout.replace(confidence=jnp.ones_like(readout.confidence))
+  params = jax.tree.map(lambda x: x, params)
+  params['params']['guess_bias'] = jnp.float32(20.0)
+  told = predict(model, params, clip, sure)
+  np.testing.assert_allclose(told.video[..., :3], readout.rgb, atol=1e-4)
+
+
+def test_gradients_reach_the_writer_through_the_memory(remembering, clip):
+  model, params = remembering
+  params = shaken(params)
+
+  def loss(params):
+    readout = remembered(model, params, clip)
+    return (predict(model, params, clip, readout).video ** 2).sum()
+
+  gradient = jax.grad(loss)(params)['params']
+  assert jnp.abs(gradient['encoder_hidden']['kernel']).max() > 0
+  assert jnp.abs(gradient['readout_in']['kernel']).max() > 0
+
+
+def test_gradient_of_the_writer_is_the_finite_difference(remembering, clip):
+  model, params = remembering
+  params = shaken(params)
+  way = jax.tree.map(jnp.zeros_like, params)
+  way['params']['encoder_out']['kernel'] += 1.0
+
+  def loss(size):
+    moved = jax.tree.map(lambda x, d: x + size * d, params, way)
+    readout = remembered(model, moved, clip)
+    return jnp.sin(readout.features[..., 3:]).mean()
+
+  slope = (loss(1e-2) - loss(-1e-2)) / 2e-2
+  np.testing.assert_allclose(jax.grad(loss)(0.0), slope, rtol=2e-2)
+
+
+@pytest.mark.parametrize('kind', ['euler', 'heun'])
+def test_generation_is_a_function_of_its_key(remembering, clip, kind):
+  model, params = remembering
+  params = shaken(params)
+  window = take_frames(clip, slice(0, 3), axis=1)
+  views = take_frames(clip, slice(3, 6), axis=1).cameras
+  states = init_states(model, clip.world_from_camera[:, 0])
+  states = write_frames(model, params, states, window, False)
+
+  def make(key):
+    sampler = Sampler(kind, steps=2)
+    return generate_chunk(model, params, key, window, views, states, sampler)[0]
+
+  one, same, other = (
+    make(jax.random.key(0)),
+    make(jax.random.key(0)),
+    make(jax.random.key(1)),
+  )
+  chex.assert_trees_all_equal(one, same)
+  assert jnp.abs(one.rgb - other.rgb).max() > 1e-3
+  assert jnp.abs(one.rgb).max() <= 1
+  assert one.rgb.shape == (1, 3, SIZE, SIZE, 3)
+
+
+def test_one_step_of_euler_is_the_prediction_at_noise(remembering, clip):
+  model, params = remembering
+  params = shaken(params)
+  window = take_frames(clip, slice(0, 3), axis=1)
+  views = take_frames(clip, slice(3, 6), axis=1).cameras
+  key = jax.random.key(3)
+  frames, _ = generate_chunk(
+    model, params, key, window, views, None, Sampler(steps=1)
+  )
+  noise = jax.random.normal(key, (1, 3, SIZE, SIZE, 4))
+  direct = model.apply(
+    params,
+    noise,
+    jnp.ones((1, 3)),
+    context_video(window),
+    jnp.zeros((1, 3)),
+    clip.cameras,
+    None,
+  )
+  np.testing.assert_allclose(
+    frames.rgb, jnp.clip(direct.video[..., :3], -1, 1), atol=1e-5
+  )
+
+
+def test_a_window_model_has_no_states(clip):
+  model = Mirage(transformer=TRUNK)
+  params = init_params(model, jax.random.key(0), SIZE, SIZE)
+  frame = clip.world_from_camera[:, 0]
+  assert init_states(model, frame) is None
+  assert write_frames(model, params, None, clip, False) is None
+  assert read_views(model, params, None, clip.cameras, SIZE, SIZE) is None
