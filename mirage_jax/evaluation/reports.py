@@ -1,0 +1,146 @@
+"""What an evaluation leaves behind: metrics.json, tables, and plots."""
+
+import json
+import math
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mirage_jax.evaluation import statistics
+from mirage_jax.evaluation.contests import Curve, Result
+from mirage_jax.evaluation.statistics import Interval
+from mirage_jax.evaluation.videos import replaced
+
+Suite = dict[str, dict[str, Interval]]
+COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
+
+
+def summarise(result: Result, models: Sequence[str], seed: int) -> Suite:
+  """Intervals of a suite: every player, and every pair of models.
+
+  A pair is named `first minus second`; its metrics are paired differences,
+  and those of LPIPS come with the relative change `<metric>_change`.
+  """
+  suite = statistics.summarise(result.values, seed)
+  for name, intervals in result.intervals.items():
+    suite.setdefault(name, {}).update(intervals)
+  for first, second in combinations(models, 2):
+    a, b = result.values[first], result.values[second]
+    pair = {
+      metric: statistics.paired_difference(a[metric], b[metric], seed)
+      for metric in a
+      if metric in b
+    }
+    for metric in [m for m in pair if m.endswith('lpips')]:
+      change = statistics.paired_ratio(a[metric], b[metric], seed)
+      pair[f'{metric}_change'] = change
+    suite[f'{first} minus {second}'] = pair
+  return suite
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+  """Writes a text file atomically."""
+  with replaced(path) as temporary:
+    temporary.write_text(text, encoding='utf-8')
+
+
+def write_metrics(path: str | os.PathLike, suites: Mapping[str, Suite]) -> None:
+  """Writes `metrics.json`; suites that are there already, and not given, stay.
+
+  Raises:
+    ValueError: when the file that is there is no metrics file.
+  """
+  path = pathlib.Path(path)
+  kept = {}
+  if path.exists():
+    try:
+      kept = dict(json.loads(path.read_text(encoding='utf-8')))
+    except ValueError:
+      raise ValueError(
+        f'{path} is not a metrics file; move it away or give another --output'
+      ) from None
+  merged = {**kept, **{name: _finite(suite) for name, suite in suites.items()}}
+  write_text(path, json.dumps(merged, indent=1, allow_nan=False) + '\n')
+
+
+def _finite(value):
+  if isinstance(value, Mapping):
+    return {str(k): _finite(v) for k, v in value.items()}
+  if isinstance(value, float | np.floating):
+    return float(value) if math.isfinite(value) else None
+  return int(value) if isinstance(value, np.integer) else value
+
+
+def format_interval(value: Interval) -> str:
+  """`mean [low, high]`, or a dash where there is no value."""
+  if value.get('mean') is None:
+    return '-'
+  mean, low, high = (value[k] for k in ('mean', 'low', 'high'))
+  digits = 3 if abs(mean) < 10 else 2
+  if abs(mean) >= 1000:
+    digits = 0
+  text = f'{mean:.{digits}f}'
+  if low is None or low == high:
+    return text
+  return f'{text} [{low:.{digits}f}, {high:.{digits}f}]'
+
+
+def markdown_table(suite: Suite, metrics: Sequence[str] | None = None) -> str:
+  """A Markdown table of a suite: players down, metrics across."""
+  names = list(suite)
+  if metrics is None:
+    metrics = list(dict.fromkeys(m for x in suite.values() for m in x))
+  lines = [
+    '| | ' + ' | '.join(metrics) + ' |',
+    '|---' * (len(metrics) + 1) + '|',
+  ]
+  for name in names:
+    cells = [format_interval(suite[name].get(m, {})) for m in metrics]
+    lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
+  return '\n'.join(lines) + '\n'
+
+
+def plot_curve(path: str | os.PathLike, title: str, curve: Curve) -> None:
+  """Plots `y against x` of every player; the title names both axes."""
+  y_name, _, x_name = title.partition(' against ')
+  figure = Figure(figsize=(6, 3.6), layout='constrained')
+  axes = figure.subplots()
+  for i, (name, (x, y)) in enumerate(curve.items()):
+    axes.plot(x, y, color=COLOURS[i % 6], marker='.', label=name)
+  axes.set(title=title, xlabel=x_name, ylabel=y_name)
+  axes.grid(alpha=0.3)
+  if curve:
+    axes.legend(fontsize=8, frameon=False)
+  _save(path, figure)
+
+
+def plot_scores(path: str | os.PathLike, suite: Suite, metric: str) -> None:
+  """Plots one metric of every player, with intervals."""
+  shown = {
+    name: x[metric]
+    for name, x in suite.items()
+    if metric in x and x[metric]['mean'] is not None and ' minus ' not in name
+  }
+  figure = Figure(figsize=(6, 0.8 + 0.4 * len(shown)), layout='constrained')
+  axes = figure.subplots()
+  for i, (name, value) in enumerate(shown.items()):
+    ends = [
+      [max(value['mean'] - value['low'], 0)],
+      [max(value['high'] - value['mean'], 0)],
+    ]
+    axes.errorbar(
+      value['mean'], name, xerr=ends, fmt='o', capsize=3, color=COLOURS[i % 6]
+    )
+  axes.invert_yaxis()
+  axes.set(xlabel=metric)
+  axes.grid(alpha=0.3, axis='x')
+  _save(path, figure)
+
+
+def _save(path: str | os.PathLike, figure: Figure) -> None:
+  with replaced(path) as temporary:
+    figure.savefig(temporary, dpi=120, format='png')

@@ -1,0 +1,75 @@
+import json
+
+import numpy as np
+import pytest
+
+from mirage_jax.evaluation import reports
+from mirage_jax.evaluation.contests import Result
+
+
+def result():
+  rng = np.random.default_rng(0)
+  base = rng.normal(20, 3, 32)
+  found = Result()
+  found.add('memory', {'psnr_db': base + 4, 'lpips': 0.1 + 0.001 * base})
+  found.add('window', {'psnr_db': base, 'lpips': 0.2 + 0.002 * base})
+  found.add('frozen', {'psnr_db': np.full(32, np.nan)})
+  found.intervals['memory'] = {
+    'kid': {'mean': 0.1, 'low': 0.0, 'high': 0.2, 'n': 32}
+  }
+  return found
+
+
+def test_a_pair_has_its_difference_and_its_relative_change():
+  suite = reports.summarise(result(), ['memory', 'window'], seed=0)
+  pair = suite['memory minus window']
+  assert pair['psnr_db']['mean'] == pytest.approx(4)
+  assert pair['lpips_change']['mean'] == pytest.approx(-0.5)
+  assert suite['memory']['kid']['n'] == 32
+
+
+def test_metrics_json_has_the_agreed_form(tmp_path):
+  path = tmp_path / 'out' / 'metrics.json'
+  suite = reports.summarise(result(), ['memory', 'window'], seed=0)
+  reports.write_metrics(path, {'closed_loop': suite})
+  read = json.loads(path.read_text())
+  for metrics in read['closed_loop'].values():
+    for value in metrics.values():
+      assert set(value) == {'mean', 'low', 'high', 'n'}
+  assert read['closed_loop']['frozen']['psnr_db']['mean'] is None
+
+
+def test_other_suites_stay_and_the_same_suite_is_replaced(tmp_path):
+  path = tmp_path / 'metrics.json'
+  one = {'a': {'x': {'mean': 1.0, 'low': 1.0, 'high': np.inf, 'n': 1}}}
+  reports.write_metrics(path, {'first': one})
+  reports.write_metrics(path, {'second': one, 'first': {}})
+  read = json.loads(path.read_text())
+  assert read['first'] == {} and read['second']['a']['x']['high'] is None
+  assert [p.name for p in tmp_path.iterdir()] == ['metrics.json']
+
+
+def test_a_foreign_file_is_refused_and_kept(tmp_path):
+  path = tmp_path / 'metrics.json'
+  path.write_text('no json')
+  with pytest.raises(ValueError, match='not a metrics file'):
+    reports.write_metrics(path, {'first': {}})
+  assert path.read_text() == 'no json'
+
+
+def test_the_table_has_a_row_a_player_and_dashes_for_nothing():
+  suite = reports.summarise(result(), ['memory', 'window'], seed=0)
+  lines = reports.markdown_table(suite).splitlines()
+  assert len(lines) == 2 + len(suite)
+  assert all(line.count('|') == lines[0].count('|') for line in lines)
+  frozen = next(line for line in lines if line.startswith('| frozen'))
+  assert frozen.count('| - ') == frozen.count('|') - 2
+
+
+def test_plots_are_pictures(tmp_path):
+  curve = {'memory': (np.arange(4), np.arange(4.0))}
+  reports.plot_curve(tmp_path / 'a.png', 'psnr_db against age', curve)
+  suite = reports.summarise(result(), ['memory', 'window'], seed=0)
+  reports.plot_scores(tmp_path / 'b.png', suite, 'psnr_db')
+  for name in ('a.png', 'b.png'):
+    assert (tmp_path / name).read_bytes()[:4] == b'\x89PNG'
