@@ -1,0 +1,60 @@
+"""A whole clip from a key."""
+
+import jax
+import jax.numpy as jnp
+
+from mirage_jax.arrays import Array, Float, Key
+from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.geometry.clips import Clip
+from mirage_jax.worlds.config import WorldConfig
+from mirage_jax.worlds.movers import mover_state
+from mirage_jax.worlds.paths import make_path
+from mirage_jax.worlds.rendering import render
+from mirage_jax.worlds.rooms import make_rooms
+from mirage_jax.worlds.scenes import Scene
+
+_PHASES = 8  # tried for each mover
+_APART_M = 1.2
+
+
+def make_scene(key: Key[Array, ''], config: WorldConfig) -> Scene:
+  """A random scene of `config.kind`."""
+  return {'rooms': make_rooms}[config.kind](key, config)
+
+
+def make_clip(key: Key[Array, ''], config: WorldConfig) -> Clip:
+  """A random clip `[t, ...]` of a random scene, with every field filled.
+
+  The same key and config give the same clip. Jit with `config` static; under
+  `vmap` clips are rendered one after another, so memory stays bounded.
+  """
+  build, which, walk, phases = jax.random.split(key, 4)
+  scene = make_scene(build, config)
+  paths = [make_path(walk, scene, name, config) for name in config.paths]
+  which = jax.random.randint(which, (), 0, len(paths))
+  cameras = jax.tree.map(lambda *x: jnp.stack(x)[which], *paths)
+  time_s = jnp.arange(config.frames) / config.fps
+  scene = keep_apart(phases, scene, cameras, time_s)
+  return render(scene, cameras, time_s, config)
+
+
+def keep_apart(
+  key: Key[Array, ''], scene: Scene, cameras: Cameras, time_s: Float[Array, 't']
+) -> Scene:
+  """Lets movers start where they will not run into the camera."""
+  movers = scene.movers
+  shifts = jax.random.uniform(key, (_PHASES,)) * 0.05
+  shifts += jnp.arange(_PHASES) / _PHASES
+  eye = cameras.world_from_camera[:, :3, 3]
+
+  def nearest(shift):
+    moved = movers.replace(phase=movers.phase + shift)
+    centre = jax.vmap(lambda t: mover_state(moved, t)[0])(time_s)  # [t, m, 3]
+    apart = jnp.hypot(
+      centre[..., 0] - eye[:, None, 0], centre[..., 2] - eye[:, None, 2]
+    )
+    return apart.min(0)
+
+  score = jnp.minimum(jax.vmap(nearest)(shifts), _APART_M)  # [phases, m]
+  best = shifts[jnp.argmax(score, 0)]
+  return scene.replace(movers=movers.replace(phase=movers.phase + best))

@@ -1,0 +1,176 @@
+"""From a scene and cameras to the pixels of a clip, in bounded memory.
+
+A frame is cut into tiles; a tile's rays form one view of the caster. With
+`rays_per_pixel = s^2`, rays lie on a lattice of s a pixel that holds the
+pixels' centres. Even s samples the pixels' edges too, which neighbours share,
+with half the weight (the trapezoidal rule).
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mirage_jax.arrays import Array, Float
+from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.geometry.clips import Clip
+from mirage_jax.worlds.caster import Views, cast
+from mirage_jax.worlds.config import WorldConfig
+from mirage_jax.worlds.scenes import Scene, objects_at, solids_at
+from mirage_jax.worlds.shading import shade
+
+_TILE = 32  # pixels; rows and columns of a tile, at most
+_RAYS = 1 << 16  # rays in flight
+
+
+def render(
+  scene: Scene, cameras: Cameras, time_s: Float[Array, 't'], config: WorldConfig
+) -> Clip:
+  """Renders frames of a scene.
+
+  Args:
+    scene: what is there.
+    cameras: `[t]`.
+    time_s: `[t]` when each frame is taken.
+    config: resolution and rays per pixel.
+
+  Returns:
+    A clip with every field filled.
+  """
+  tiles = _tiles(config)
+  images = _render_tiles(scene, cameras, time_s, config, tiles)
+  position, velocity, box = jax.vmap(lambda t: objects_at(scene, t))(time_s)
+  return Clip(
+    rgb=jnp.round(images['rgb'] * 255).astype(jnp.uint8),
+    depth_m=images['depth'],
+    intrinsics=cameras.intrinsics,
+    world_from_camera=cameras.world_from_camera,
+    time_s=time_s,
+    dynamic=images['dynamic'],
+    sky=images['depth'] == 0,
+    object_id=images['object_id'],
+    object_box=box,
+    object_position=position,
+    object_velocity=velocity,
+  )
+
+
+@flax.struct.dataclass
+class _Tiles:
+  """Sample positions of a frame's tiles, in pixels.
+
+  Attributes:
+    u: `[k, columns]`; v: `[k, rows]`.
+  """
+
+  u: np.ndarray
+  v: np.ndarray
+
+
+def _split(size: int) -> tuple[int, int]:
+  """Tiles along an axis, and their pixels (the last may hang over)."""
+  count = -(-size // _TILE)
+  return count, -(-size // count)
+
+
+def _tiles(config: WorldConfig) -> _Tiles:
+  s = round(config.rays_per_pixel**0.5)
+  down, height = _split(config.height)
+  right, width = _split(config.width)
+  offset = lambda n: (np.arange(n * s + 1 - s % 2) + 0.5 * (s % 2)) / s
+  u = np.arange(right)[:, None] * width + offset(width)
+  v = np.arange(down)[:, None] * height + offset(height)
+  return _Tiles(np.tile(u, (down, 1)), np.repeat(v, right, axis=0))
+
+
+def _render_tiles(scene, cameras, time_s, config, tiles):
+  """Images `[t, h, w, ...]` of all frames, a few tiles at a time."""
+  frames, count = time_s.shape[0], tiles.u.shape[0]
+  rays = tiles.u.shape[1] * tiles.v.shape[1]
+  total = frames * count
+  chunk = max(1, min(_RAYS // rays, total))
+  chunks = -(-total // chunk)
+  index = jnp.minimum(jnp.arange(chunks * chunk), total - 1)
+
+  def one_chunk(index):
+    frame, tile = index // count, index % count
+    views = _views(
+      jax.tree.map(lambda x: x[frame], cameras),
+      jnp.asarray(tiles.u, jnp.float32)[tile],
+      jnp.asarray(tiles.v, jnp.float32)[tile],
+      config,
+    )
+    return _render_views(scene, views, time_s[frame], config, tiles)
+
+  images = jax.lax.map(one_chunk, index.reshape(chunks, chunk))
+  return {k: _untile(x, frames, config) for k, x in images.items()}
+
+
+def _untile(x, frames, config):
+  """`[chunks, chunk, th, tw, ...]` to `[t, h, w, ...]`."""
+  (down, th), (right, tw) = _split(config.height), _split(config.width)
+  x = x.reshape(-1, *x.shape[2:])[: frames * down * right]
+  x = x.reshape(frames, down, right, *x.shape[1:])
+  x = jnp.moveaxis(x, 2, 3).reshape(frames, down * th, right * tw, *x.shape[5:])
+  return x[:, : config.height, : config.width]
+
+
+def _views(cameras: Cameras, u, v, config: WorldConfig) -> Views:
+  """Views `[k]` of tiles with sample columns `[k, x]` and rows `[k, y]`."""
+  focal, centre = cameras.intrinsics[:, :2], cameras.intrinsics[:, 2:]
+  x = (u / config.width - centre[:, :1]) / focal[:, :1]
+  y = (v / config.height - centre[:, 1:]) / focal[:, 1:]
+  rotation = cameras.world_from_camera[:, :3, :3]
+  x2, y2 = jnp.broadcast_arrays(x[:, None, :], y[:, :, None])
+  x2, y2 = (a.reshape(a.shape[0], -1) for a in (x2, y2))
+  column = lambda i: rotation[:, :, i, None]
+  directions = column(0) * x2[:, None] + column(1) * y2[:, None] + column(2)
+  one, zero = jnp.ones_like(x[:, 0]), jnp.zeros_like(x[:, 0])
+  sides = [
+    (one, zero, -x[:, 0]),
+    (-one, zero, x[:, -1]),
+    (zero, one, -y[:, 0]),
+    (zero, -one, y[:, -1]),
+  ]
+  sides = jnp.stack([jnp.stack(n, -1) for n in sides], 1)
+  return Views(
+    origin=cameras.world_from_camera[:, :3, 3],
+    forward=rotation[:, :, 2],
+    directions=directions,
+    sides=jnp.einsum('vij,vkj->vki', rotation, sides),
+  )
+
+
+def _render_views(scene, views, time_s, config, tiles):
+  """Pixels of views: colour filtered, all else from the centres' rays."""
+  boxes, rounds = jax.vmap(lambda t: solids_at(scene, t))(time_s)
+  depth, index = cast(views, boxes, rounds)
+  solids = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), boxes, rounds)
+  pixel = 1 / (config.intrinsics[0] * config.width)
+  count = boxes.yaw.shape[1]
+  rgb = shade(views, depth, index, solids, count, scene.lighting, pixel)
+  grid = (tiles.v.shape[1], tiles.u.shape[1])
+  s = round(config.rays_per_pixel**0.5)
+  centre = lambda x: x.reshape(-1, *grid)[:, s // 2 :: s, s // 2 :: s]
+  depth, index = centre(depth), centre(index)
+  hit = jnp.isfinite(depth)
+  take = lambda x: jax.vmap(lambda x, i: x[i])(x, index)
+  return {
+    'rgb': _filter(rgb.reshape(-1, *grid, 3), s),
+    'depth': jnp.where(hit, depth, 0.0),
+    'object_id': jnp.where(hit, take(solids.object_id), 0),
+    'dynamic': hit & take(solids.dynamic),
+  }
+
+
+def _filter(rgb, s: int):
+  """Means over pixels of samples `[k, y, x, 3]`, s a pixel and axis."""
+  for axis in (1, 2):
+    size = (rgb.shape[axis] - 1 + s % 2) // s
+    weights = [1 / s] * s if s % 2 else [0.5 / s, *[1 / s] * (s - 1), 0.5 / s]
+    total = 0.0
+    for i, weight in enumerate(weights):
+      part = jax.lax.slice_in_dim(rgb, i, i + (size - 1) * s + 1, s, axis)
+      total = total + weight * part
+    rgb = total
+  return rgb
