@@ -11,7 +11,7 @@ from tests.data import posed_folder
 TINY = WorldConfig(frames=2, height=8, width=8, rays_per_pixel=1, movers=False)
 
 
-def test_a_world_is_decided_by_seed_split_and_index():
+def test_a_world_is_decided_by_seed_split_and_index(tiny_worlds):
   source = WorldSource(TINY, 3, seed=5)
   again = WorldSource(TINY, 9, seed=5)
   chex.assert_trees_all_equal(source[1], again[1])
@@ -25,7 +25,7 @@ def test_a_world_is_decided_by_seed_split_and_index():
   assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(source[1]))
 
 
-def test_the_cache_is_the_same_clip_and_stays_in_its_budget():
+def test_the_cache_is_the_same_clip_and_stays_in_its_budget(tiny_worlds):
   kept = WorldSource(TINY, 3)
   assert kept[0] is kept[0] and kept[-1] is kept[2]
   anew = WorldSource(TINY, 3, cache=False)

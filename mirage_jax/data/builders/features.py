@@ -6,8 +6,8 @@ error of 0.05 %). Images are compressed, which masks and ids shrink to nothing.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
-import jax
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -42,7 +42,7 @@ def from_example(example: Mapping[str, np.ndarray]) -> Clip:
   return Clip(**{**example, 'depth_m': depth_m})
 
 
-def _known_fields(clip: Clip) -> dict[str, jax.Array]:
+def _known_fields(clip: Clip) -> dict[str, Any]:
   fields = {f.name: getattr(clip, f.name) for f in dataclasses.fields(clip)}
   return {name: leaf for name, leaf in fields.items() if leaf is not None}
 

@@ -1,0 +1,59 @@
+"""Renders procedural worlds to disk once, for runs that read them often.
+
+  python -m launch.prepare --source=rooms --data_dir=DIR --clips=1024
+
+Run again with the same command after it was stopped, it goes on where it was.
+The dataset appears when it is complete; give its folder to `config.source.kind`.
+"""
+
+import pathlib
+import time
+from typing import Any
+
+from absl import flags, logging
+
+from launch.errors import run_program
+from mirage_jax.data.builders import ClipsConfig, prepare
+from mirage_jax.worlds import WorldConfig
+
+_SOURCE = flags.DEFINE_string('source', 'rooms', 'rooms or streets.')
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Folder of datasets.')
+_CLIPS = flags.DEFINE_integer('clips', 1024, 'Clips to train on.')
+_TEST_CLIPS = flags.DEFINE_integer('test_clips', 64, 'Clips held out.')
+_FRAMES = flags.DEFINE_integer('frames', 32, 'Frames of a clip.')
+_HEIGHT = flags.DEFINE_integer('height', 64, 'Rows of a frame.')
+_WIDTH = flags.DEFINE_integer('width', 64, 'Columns of a frame.')
+_RAYS = flags.DEFINE_integer('rays_per_pixel', 4, 'Rays of a pixel.')
+_SEED = flags.DEFINE_integer('seed', 0, 'Of all worlds.')
+
+
+def main(_) -> dict[str, Any]:
+  """Makes the dataset that the flags describe and returns what it is."""
+  logging.set_verbosity(logging.ERROR)
+  if _DATA_DIR.value is None:
+    raise ValueError('--data_dir is missing; see --help')
+  config = ClipsConfig(
+    world=WorldConfig(
+      kind=_SOURCE.value,
+      frames=_FRAMES.value,
+      height=_HEIGHT.value,
+      width=_WIDTH.value,
+      rays_per_pixel=_RAYS.value,
+    ),
+    clips=_CLIPS.value,
+    test_clips=_TEST_CLIPS.value,
+    seed=_SEED.value,
+  )
+  begin = time.monotonic()
+  folder = prepare(pathlib.Path(_DATA_DIR.value).expanduser(), config)
+  return {
+    'dataset': str(folder),
+    'clips': config.clips,
+    'test_clips': config.test_clips,
+    'bytes': sum(file.stat().st_size for file in folder.iterdir()),
+    'seconds': round(time.monotonic() - begin, 1),
+  }
+
+
+if __name__ == '__main__':
+  run_program(main)
