@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.geometry.contraction import contract
 from mirage_jax.memory import addressing, surfels
 
 
@@ -89,40 +88,36 @@ def _step(config, surfaces, rays, carry, along, which):
   passing, slot, weight, moment, evidence = carry
   cell = jnp.array([v.cell_m for v in config.levels])[which]
   points = rays.origins + along * rays.directions
-  local = _to_level(config, which, points)
+  local, scale = surfels.to_levels(config, which, points)
   cells = jnp.floor(local / cell).astype(jnp.int32)
-  row, inside = addressing.rows_of(config.levels, which, cells)
-  surfel = surfaces.means[row]  # [r, 4]
-  depth, distance, held = surfels.meet(
-    config, surfel, cells, cell, which, rays.origins, rays.directions
+  row, inside = addressing.rows_of(
+    config.levels[: config.evidence_levels], which, cells
   )
-  reach = cell * surfels.stretch_of(config, which, points)
-  near = jnp.exp(-0.5 * (distance / (config.march_kernel * reach)) ** 2)
-  occupied = surfaces.occupied[row]
-  hit = jnp.where(inside & held & (depth > 0), occupied * near, 0)
+  depth, distance, occupied = surfels.meet(
+    config,
+    surfaces.occupied[row],
+    cells,
+    cell,
+    surfels.is_contracted(config, which),
+    rays.origins,
+    rays.directions,
+  )
+  near = surfels.fall_off(distance, config.march_kernel * cell * scale)
+  hit = jnp.where(inside, occupied * near, 0)
   hit = jnp.where(hit > 0.05, hit, 0)
   taken = passing * hit
   index = jnp.arange(config.samples)[:, None]
-  current = index == slot
-  held_weight = (weight * current).sum(0)
-  mean = (moment * current).sum(0) / jnp.maximum(held_weight, 1e-9)
-  apart = (held_weight > 0) & (depth > mean + config.march_gap * reach)
-  slot = jnp.where(
-    apart & (hit > 0), jnp.minimum(slot + 1, config.samples - 1), slot
-  )
-  taken_here = jnp.where(index == slot, taken, 0)
+  current = (index == slot).astype(jnp.float32)
+  held = (weight * current).sum(0)
+  mean = (moment * current).sum(0)
+  gap = config.march_gap * cell * scale
+  apart = (held > 0) & (hit > 0) & (depth * held > mean + gap * held)
+  slot = jnp.minimum(slot + apart, config.samples - 1)
+  here = jnp.where(index == slot, taken, 0)
   return (
     passing - taken,
     slot,
-    weight + taken_here,
-    moment + taken_here * depth,
-    evidence + taken_here * occupied,
+    weight + here,
+    moment + here * depth,
+    evidence + here * occupied,
   )
-
-
-def _to_level(config, which, points):
-  """Coordinates of metric points on level `which`."""
-  if not config.radius_m:
-    return points
-  contracted = jnp.array([v.contracted for v in config.levels])[which]
-  return jnp.where(contracted, contract(points, config.radius_m), points)

@@ -1,28 +1,33 @@
 """Entries read as surfels: a mean position, features, and how sure they are."""
 
 import flax.struct
+import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry.contraction import contract, stretch, uncontract
 from mirage_jax.memory import addressing, tables
 
-TOLERANCE = 0.05  # cells that a mean may lie outside its own
+FRACTION = addressing.FRACTION
+TOLERANCE = 1  # 1/32 cells that a mean may lie outside its own
 
 
 @flax.struct.dataclass
 class Surfaces:
-  """The geometry of a state's rows, ready to be looked up.
+  """The geometry of a state's rows, packed into words that one gather brings.
+
+  A word holds the mean position in the cell's block (three times 8 bits, in
+  1/32 cells) and 8 bits more; 0 there says that the row is empty.
 
   Attributes:
-    means: `[e, 4]` mean position in the cell's block (cells), and sureness
-      in [0, 1), 0 = empty.
-    occupied: `[e]` probability that a cell is occupied (evidence levels).
-    generated: `[e]` share of the evidence that a model made up.
+    sure: `[e]` uint32 with how much evidence a row has.
+    occupied: `[e]` uint32 with the probability that a row of an evidence level
+      is occupied.
+    generated: `[e]` share of the evidence that a model made up, likewise.
   """
 
-  means: Float[Array, 'e 4']
-  occupied: Float[Array, 'e']
+  sure: Int[Array, 'e']
+  occupied: Int[Array, 'e']
   generated: Float[Array, 'e']
 
 
@@ -56,15 +61,22 @@ def prepare(config, state) -> tuple[Float[Array, 'e f'], Surfaces]:
   features = tables.as_float(state.features) * each
   if config.exact:
     features = jnp.where(held, features / 127.5 - 1, 0)
-  position = geometry[:, :3] * each / addressing.FRACTION
-  position = position + 0.5 / addressing.FRACTION  # units are rounded down
-  sure = jnp.where(held, weight / (weight + config.weight_half), 0)
+  units = jnp.round(geometry[:, :3] * each)
+  total = weight[:, 0]
+  sure = jnp.where(total > 0, total / (total + config.weight_half), 0)
   evidence = tables.as_float(state.evidence)
-  total = weight[: evidence.shape[0], 0]
-  occupied, generated = _occupied(config, evidence, total)
+  rows = evidence.shape[0]
+  occupied, generated = _occupied(config, evidence, total[:rows])
   return features, Surfaces(
-    jnp.concatenate([position, sure], axis=1), occupied, generated
+    _pack(units, sure), _pack(units[:rows], occupied), generated
   )
+
+
+def _pack(units, share):
+  """Positions of 0 ... 255 and a share of 0 ... 1 in one uint32."""
+  x, y, z = (jnp.clip(units[:, i], 0, 255).astype(jnp.uint32) for i in range(3))
+  last = jnp.ceil(jnp.clip(share, 0, 1) * 255).astype(jnp.uint32)
+  return x | y << 8 | z << 16 | last << 24
 
 
 def _occupied(config, evidence, total):
@@ -86,38 +98,53 @@ def _occupied(config, evidence, total):
   return occupied, jnp.clip(made, 0, 1)
 
 
-def meet(config, surfel, cells, cell, which, origins, directions):
-  """Depth on the ray and distance from it, metres, and if the surfel is here.
+def meet(config, word, cells, cell, contracted, origins, directions):
+  """Where rays pass packed surfels of cells `[..., 3]`.
 
-  A surfel outside its own cell is somebody else's: rows may collide.
+  A surfel outside its own cell is somebody else's (rows may collide): it
+  counts as empty.
+
+  Returns:
+    z-depth along the ray, squared distance from it, squared metres, and the
+    share in the word, 0 if empty.
   """
-  corner = (cells & (addressing.BLOCK - 1)).astype(jnp.float32)
-  within = surfel[..., :3] - corner
-  held = ((within >= -TOLERANCE) & (within <= 1 + TOLERANCE)).all(-1)
-  cell = jnp.asarray(cell)[..., None]
-  points = (cells.astype(jnp.float32) + within) * cell
+  parts, held = [], (word >> 24) > 0
+  for i in range(3):
+    place = (word >> (8 * i) & 255).astype(jnp.int32)
+    within = place - (cells[..., i] & (addressing.BLOCK - 1)) * FRACTION
+    held &= (within >= -TOLERANCE) & (within < FRACTION + TOLERANCE)
+    within = (within.astype(jnp.float32) + 0.5) / FRACTION
+    parts.append((cells[..., i].astype(jnp.float32) + within) * cell)
+  points = jnp.stack(parts, axis=-1)
   if config.radius_m:
-    contracted = jnp.array([v.contracted for v in config.levels])[which]
-    points = jnp.where(
-      contracted[..., None], uncontract(points, config.radius_m), points
-    )
+    points = jnp.where(contracted, uncontract(points, config.radius_m), points)
   offset = points - origins
   length = (directions**2).sum(-1)
   depth = (offset * directions).sum(-1) / length
-  distance = (offset**2).sum(-1) - depth**2 * length
-  return (
-    depth,
-    jnp.sqrt(jnp.maximum(distance, 1e-12)),
-    held & (surfel[..., 3] > 0),
-  )
+  distance = jnp.maximum((offset**2).sum(-1) - depth**2 * length, 0)
+  share = (word >> 24).astype(jnp.float32) / 255
+  return depth, distance, jnp.where(held & (depth > 0), share, 0)
 
 
-def stretch_of(config, which, points):
-  """Metres per level metre at metric points: 1 unless contracted."""
+def fall_off(squared_distance, radius):
+  """A Gaussian of this radius, cut off: (1 - q / 8)^4 = exp(-q / 2) nearly."""
+  near = jnp.maximum(1 - squared_distance / (8 * radius**2), 0)
+  return (near * near) ** 2
+
+
+def is_contracted(config, which):
+  """Whether levels `which` are contracted, with an axis for coordinates."""
+  return jnp.array([v.contracted for v in config.levels])[which][..., None]
+
+
+def to_levels(config, which, points):
+  """Coordinates of metric points on levels, and metres per level metre."""
   if not config.radius_m:
-    return jnp.ones(points.shape[:-1])
-  contracted = jnp.array([v.contracted for v in config.levels])[which]
-  return jnp.where(contracted, stretch(points, config.radius_m), 1)
+    return points, 1.0
+  contracted = is_contracted(config, which)
+  local = jnp.where(contracted, contract(points, config.radius_m), points)
+  scale = stretch(points, config.radius_m)
+  return local, jnp.where(contracted[..., 0], scale, 1.0)
 
 
 def choose_levels(config, footprint) -> Int[Array, 'r s']:
@@ -131,98 +158,94 @@ def choose_levels(config, footprint) -> Int[Array, 'r s']:
 def look(config, features, surfaces, rays, hits) -> Samples:
   """Looks at the surfels round every hit, coarser ones where fine are none."""
   depth = hits.depth_m
-  exists = depth > 0
-  footprint = depth * rays.pixel_m[:, None]
-  chosen = choose_levels(config, footprint)
+  chosen = choose_levels(config, depth * rays.pixel_m[:, None])
   for i in range(config.refinements, 0, -1):
-    found = _round(
-      config, None, surfaces, rays, depth, jnp.maximum(chosen - i, 0)
-    )
-    depth = jnp.where(found.alpha > 0.1, found.depth_m, depth)
+    coarser = jnp.maximum(chosen - i, 0)
+    _, found, alpha = _gather(config, surfaces, rays, depth, coarser)
+    depth = jnp.where(alpha > 0.1, found, depth)
   found = _round(config, features, surfaces, rays, depth, chosen)
   for i in range(1, config.fallbacks + 1):
-    coarse = _round(
-      config, features, surfaces, rays, depth, jnp.maximum(chosen - i, 0)
-    )
+    coarser = jnp.maximum(chosen - i, 0)
+    coarse = _round(config, features, surfaces, rays, depth, coarser)
     found = _mix(found, coarse)
-  return found.replace(
-    alpha=jnp.where(
-      exists, found.alpha * _gate(config, surfaces, rays, found.depth_m), 0
-    )
-  )
+  gate, generated = _gate(config, surfaces, rays, found.depth_m)
+  alpha = jnp.where(hits.depth_m > 0, found.alpha * gate, 0)
+  return found.replace(alpha=alpha, generated=generated)
 
 
 def _mix(fine, coarse):
   """The fine samples where they are opaque, the coarse ones elsewhere."""
   total = fine.alpha + (1 - fine.alpha) * coarse.alpha
   share = fine.alpha / jnp.maximum(total, 1e-6)
-  blend = lambda a, b: share * a + (1 - share) * b
-  return Samples(
-    alpha=total,
-    depth_m=blend(fine.depth_m, coarse.depth_m),
-    features=share[..., None] * fine.features
-    + (1 - share[..., None]) * coarse.features,
-    sureness=blend(fine.sureness, coarse.sureness),
-    spread=blend(fine.spread, coarse.spread),
-    generated=blend(fine.generated, coarse.generated),
-  )
+
+  def blend(a, b):
+    part = share.reshape(share.shape + (1,) * (a.ndim - 2))
+    return part * a + (1 - part) * b
+
+  return jax.tree.map(blend, fine, coarse).replace(alpha=total)
 
 
 def _gate(config, surfaces, rays, depth):
-  """Whether the finest evidence level says that these depths are occupied."""
-  which = jnp.full(depth.shape, config.evidence_levels - 1)
-  points = rays.origins[:, None] + depth[..., None] * rays.directions[:, None]
+  """How occupied the evidence calls these depths, and what is made up."""
   level = config.levels[config.evidence_levels - 1]
+  points = rays.origins[:, None] + depth[..., None] * rays.directions[:, None]
   if level.contracted:
     points = contract(points, config.radius_m)
   cells = jnp.floor(points / level.cell_m).astype(jnp.int32)
   row, inside = addressing.find_rows(level, cells)
-  del which
-  occupied = jnp.where(inside, surfaces.occupied[row], 0)
-  return jnp.clip(occupied / config.gate_full, 0, 1)
+  occupied = (surfaces.occupied[row] >> 24).astype(jnp.float32) / 255
+  occupied = jnp.where(inside, occupied, 0)
+  return (
+    jnp.clip(occupied / config.gate_full, 0, 1),
+    surfaces.generated[row],
+  )
 
 
-def _round(config, features, surfaces, rays, depth, which) -> Samples:
-  """Aggregates the 2 x 2 x 2 cells round points of rays, on levels `which`."""
+def _gather(config, surfaces, rays, depth, which):
+  """The surfels of the 2 x 2 x 2 cells round points of rays.
+
+  Returns:
+    rows, depths and weights `[8]` of `[r, s]`, the mean depth, and alpha.
+  """
   cell = jnp.array([v.cell_m for v in config.levels])[which]
   origins, directions = rays.origins[:, None], rays.directions[:, None]
   points = origins + depth[..., None] * directions  # [r, s, 3]
-  reach = cell * stretch_of(config, which, points)
-  local = points
-  if config.radius_m:
-    contracted = jnp.array([v.contracted for v in config.levels])[which]
-    local = jnp.where(
-      contracted[..., None], contract(points, config.radius_m), points
-    )
+  local, scale = to_levels(config, which, points)
+  contracted = is_contracted(config, which)
   base = jnp.floor(local / cell[..., None] - 0.5).astype(jnp.int32)
-  radius = config.kernel * jnp.maximum(reach, depth * rays.pixel_m[:, None])
-  weights, depths, rows = [], [], []
+  radius = config.kernel * jnp.maximum(
+    cell * scale, depth * rays.pixel_m[:, None]
+  )
+  corners = []
   for corner in range(8):
     shift = jnp.array([corner & 1, corner >> 1 & 1, corner >> 2])
     cells = base + shift
     row, inside = addressing.rows_of(config.levels, which, cells)
-    surfel = surfaces.means[row]
-    at, distance, held = meet(
-      config, surfel, cells, cell, which, origins, directions
+    at, distance, sure = meet(
+      config, surfaces.sure[row], cells, cell, contracted, origins, directions
     )
-    near = jnp.exp(-0.5 * (distance / radius) ** 2) * surfel[..., 3]
-    weights.append(jnp.where(inside & held & (at > 0), near, 0))
-    depths.append(at)
-    rows.append(row)
-  weight = jnp.stack(weights)  # [8, r, s]
-  total = weight.sum(0)
-  share = weight / jnp.maximum(total, 1e-6)
-  at = jnp.stack(depths)
-  mean = (share * at).sum(0)
-  spread = jnp.sqrt((share * (at - mean) ** 2).sum(0))
-  mixed = None
-  if features is not None:
-    mixed = sum(share[i][..., None] * features[rows[i]] for i in range(8))
+    weight = jnp.where(inside, sure * fall_off(distance, radius), 0)
+    corners.append((row, at, weight))
+  total = sum(weight for _, _, weight in corners)
+  mean = sum(at * weight for _, at, weight in corners)
+  mean = mean / jnp.maximum(total, 1e-6)
+  return corners, mean, jnp.clip(config.surfel_gain * total, 0, 1)
+
+
+def _round(config, features, surfaces, rays, depth, which) -> Samples:
+  """Aggregates the surfels of the 2 x 2 x 2 cells round points of rays."""
+  corners, mean, alpha = _gather(config, surfaces, rays, depth, which)
+  total = sum(weight for _, _, weight in corners)
+  each = 1 / jnp.maximum(total, 1e-6)
+  spread = sum(weight * (at - mean) ** 2 for _, at, weight in corners) * each
+  mixed = sum(
+    (weight * each)[..., None] * features[row] for row, _, weight in corners
+  )
   return Samples(
-    alpha=jnp.clip(config.surfel_gain * total, 0, 1),
+    alpha=alpha,
     depth_m=mean,
     features=mixed,
-    sureness=(share * weight).sum(0),
-    spread=spread,
+    sureness=sum(weight**2 for _, _, weight in corners) * each,
+    spread=jnp.sqrt(spread),
     generated=jnp.zeros_like(mean),
   )
