@@ -113,6 +113,8 @@ def train(
     workdirs.lock(workdir),
   ):
     workdirs.own(workdir, config.to_dict())
+    # A restart finds its programs compiled.
+    jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
     source = build.make_pipeline(
       config,
       process_index=jax.process_index(),

@@ -1,5 +1,6 @@
 """The training loop: steps, reports, checkpoints, and the ways to stop."""
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -56,7 +57,7 @@ class Loop:
     """
     figures: dict[str, float] = {}
     taken: list[Taken] = []  # steps since the last report
-    began = time.monotonic()
+    clock = Clock()
     for number in range(int(state.step) + 1, self.steps + 1):
       if stop.asked(number - 1):
         break
@@ -64,16 +65,16 @@ class Loop:
       state, parts = step(state, place(batch))
       check_finite(taken[-1:])
       taken.append((number, batch.key, parts))
+      clock.tick(parts)
       if due(number, self.log_every, self.steps):
         check_finite(taken[-1:])
-        figures = mean_figures(taken)
-        now = time.monotonic()
-        figures['steps_per_s'] = len(taken) / (now - began)
+        figures = mean_figures(taken) | {'steps_per_s': clock.lap()}
         self.say(progress(number, self.steps, figures))
         metrics.scalars(number, figures)
-        began, taken = now, []
+        taken = []
       if self.image_every and due(number, self.image_every, self.steps):
-        sample(state, number)
+        with clock.stopped(parts):
+          sample(state, number)
       if self.checkpoint_every and number % self.checkpoint_every == 0:
         check_finite(taken[-1:])
         checkpoints.save(state, batches)
@@ -81,6 +82,40 @@ class Loop:
     checkpoints.save(state, batches)
     checkpoints.wait()
     return state, figures
+
+
+class Clock:
+  """Steps a second, without compiling and without drawing pictures."""
+
+  def __init__(self):
+    self._began = time.monotonic()
+    self._steps = 0
+    self._started = False
+
+  def tick(self, parts: dict[str, jax.Array]) -> None:
+    """Counts a step; the first of all, which compiles, is waited for."""
+    self._steps += 1
+    if not self._started:
+      jax.block_until_ready(parts)
+      self._compiled_in = time.monotonic() - self._began
+      self._began, self._steps, self._started = time.monotonic(), 0, True
+
+  def lap(self) -> float:
+    """Steps a second since the last lap; the first step's where no other is."""
+    now = time.monotonic()
+    rate = self._steps / (now - self._began)
+    if not self._steps:
+      rate = 1 / self._compiled_in
+    self._began, self._steps = now, 0
+    return rate
+
+  @contextlib.contextmanager
+  def stopped(self, parts: dict[str, jax.Array]) -> Iterator[None]:
+    """Does not count what happens inside."""
+    jax.block_until_ready(parts)
+    before = time.monotonic()
+    yield
+    self._began += time.monotonic() - before
 
 
 def due(number: int, every: int, last: int) -> bool:
