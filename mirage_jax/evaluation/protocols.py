@@ -4,7 +4,9 @@ All players of a suite play the same episodes with the same masks, and the
 controls stand beside the models. Per episode: PSNR is of the mean squared error
 over all counted pixels of all frames; LPIPS and SSIM are means over the counted
 frames. A *returned frame* is one in which at least `RETURNED_SHARE` of the
-static pixels are returned pixels (see `visibility`).
+static pixels are returned pixels (see `visibility`); `..._lpips` and
+`..._ssim` are of these whole frames. `..._region_lpips` is of all frames with
+at least `REGION_SHARE` such pixels, all others replaced by the truth.
 """
 
 from collections.abc import Mapping
@@ -31,6 +33,7 @@ from mirage_jax.evaluation.contests import (
 from mirage_jax.geometry.clips import Clip, take_frames
 
 RETURNED_SHARE = 0.5
+REGION_SHARE = 0.1
 MAX_AGE = 64
 
 
@@ -62,15 +65,19 @@ def score_rollout(
     of `mask` and the frames that are mostly such pixels; and the error maps.
   """
   error, ssim = (np.asarray(x) for x in _maps(made.rgb, truth.rgb))
-  lpips = np.asarray(
-    perceptual.lpips(metrics.unit_rgb(made.rgb), metrics.unit_rgb(truth.rgb))
-  )
+  rgb, true_rgb = metrics.unit_rgb(made.rgb), metrics.unit_rgb(truth.rgb)
+  lpips = np.asarray(perceptual.lpips(rgb, true_rgb))
+  region = jnp.where(mask[..., None], rgb, true_rgb)
+  region_lpips = np.asarray(perceptual.lpips(region, true_rgb))
   everything = np.ones(error.shape, bool)
   frames = mostly(mask, truth)
   every_frame = np.ones(frames.shape, bool)
   found = {
     f'{prefix}_psnr_db': _episode_psnr(error, mask),
     f'{prefix}_lpips': _frame_mean(lpips, frames),
+    f'{prefix}_region_lpips': _frame_mean(
+      region_lpips, mostly(mask, truth, REGION_SHARE)
+    ),
     f'{prefix}_ssim': _frame_mean(ssim, frames),
     'psnr_db': _episode_psnr(error, everything),
     'lpips': _frame_mean(lpips, every_frame),
@@ -86,10 +93,12 @@ def score_rollout(
   return found, error
 
 
-def mostly(mask: np.ndarray, truth: Clip) -> np.ndarray:
-  """`[b, t]`: frames whose static pixels are mostly in the mask."""
+def mostly(
+  mask: np.ndarray, truth: Clip, share: float = RETURNED_SHARE
+) -> np.ndarray:
+  """`[b, t]`: frames with at least `share` of the static pixels in the mask."""
   static = np.asarray(visibility.static_pixels(truth)).sum((-2, -1))
-  return mask.sum((-2, -1)) >= np.maximum(RETURNED_SHARE * static, 1)
+  return mask.sum((-2, -1)) >= np.maximum(share * static, 1)
 
 
 class _ByAge:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from mirage_jax.evaluation import statistics
 from mirage_jax.evaluation.contests import Curve, Result
+from mirage_jax.evaluation.outputs import replaced
 from mirage_jax.evaluation.statistics import Interval
-from mirage_jax.evaluation.videos import replaced
 
 Suite = dict[str, dict[str, Interval]]
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')

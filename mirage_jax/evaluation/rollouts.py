@@ -75,7 +75,6 @@ def make_player(
   context: int,
   target: int,
   progress: Callable[[int, int], None] | None = None,
-  keep_readout: bool = False,
 ) -> Player:
   """A model as a player of closed-loop episodes.
 
@@ -86,7 +85,6 @@ def make_player(
     context: frames of the window.
     target: frames generated at once.
     progress: called with (chunks done, chunks) after each chunk.
-    keep_readout: whether to return what the memory showed, and its states.
 
   Returns:
     A player; it raises ValueError when no frame is left to generate.
@@ -103,7 +101,7 @@ def make_player(
     )
     clip = frames.to_clip(views.cameras, views.time_s)
     joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), window, clip)
-    return clip, window_of(joined, context), readout if keep_readout else None
+    return clip, window_of(joined, context), readout
 
   def play(clips: Clip, observed: int, key: Key[Array, '']) -> Rollout:
     frames = clips.time_s.shape[1]
@@ -127,6 +125,6 @@ def make_player(
     made, readout = jax.tree.map(
       lambda *x: np.concatenate(x, 1)[:, : frames - observed], *parts
     )
-    return Rollout(made, readout, states if keep_readout else None)
+    return Rollout(made, readout, states)
 
   return play

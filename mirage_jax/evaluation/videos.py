@@ -4,10 +4,8 @@ Frames are `[t, h, w, 3]` uint8. Small ones are enlarged by whole factors, so
 that a pixel stays a square.
 """
 
-import contextlib
 import os
-import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import imageio_ffmpeg
 import matplotlib
@@ -18,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mirage_jax.arrays import Array, Float, UInt8
 from mirage_jax.evaluation.contests import Example
 from mirage_jax.evaluation.metrics import unit_rgb
+from mirage_jax.evaluation.outputs import replaced
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import Clip
 
@@ -25,19 +24,6 @@ Frames = UInt8[Array, 't _ _ 3']
 PANEL = 256
 BAND = 20  # height of a label, pixels
 TARGET = 'target'
-
-
-@contextlib.contextmanager
-def replaced(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """A temporary path beside `path` that takes its place when all went well."""
-  path = pathlib.Path(path)
-  path.parent.mkdir(parents=True, exist_ok=True)
-  temporary = path.with_name(f'.{os.getpid()}.{path.name}')
-  try:
-    yield temporary
-    os.replace(temporary, path)
-  finally:
-    temporary.unlink(missing_ok=True)
 
 
 def to_bytes(rgb: Array) -> np.ndarray:
@@ -147,11 +133,11 @@ def write_video(
       mediapy.write_video(
         temporary, frames[:, :height, :width], fps=fps, crf=18
       )
-    except RuntimeError as error:
+    except (RuntimeError, BrokenPipeError) as error:
       reason = ' '.join(str(error).split())[-200:]
       raise OSError(
-        f'{path}: the video cannot be written ({reason}); check that the '
-        'folder is writable and the disk is not full'
+        f'{path}: the video cannot be written ({reason}); check '
+        'permissions, and that there is free space'
       ) from None
 
 

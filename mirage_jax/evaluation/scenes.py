@@ -1,0 +1,215 @@
+"""What a sample is made of: observed frames and a camera path to go on along.
+
+The path of a sample may be the clip's own, one that a world knows by name
+(`out_and_back`, `loop`, ...), an orbit or a pan from the last observed frame,
+or the poses of a `transforms.json`. Worlds render the truth along any of them;
+a folder has true frames along its own path and out and back along it.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mirage_jax import worlds
+from mirage_jax.data import transforms
+from mirage_jax.data.folders import read_folder
+from mirage_jax.data.resizing import resize_clip
+from mirage_jax.data.sources import open_source
+from mirage_jax.geometry import paths
+from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.models.video import fill_masks
+
+SYNTHETIC = ('orbit', 'pan')
+DEFAULT_DISTANCE_M = 2.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+  """What is to be sampled.
+
+  Attributes:
+    source: 'rooms', 'streets', or a folder with a `transforms.json`.
+    camera_path: 'clip', a path that worlds know, 'orbit', 'pan', or a file.
+    observed: frames given.
+    generated: frames to generate.
+    height: of the frames, pixels.
+    width: of the frames, pixels.
+    seed: of the world.
+    start: first frame of a folder's clip.
+    every: takes every so manieth frame of a folder.
+  """
+
+  source: str
+  camera_path: str
+  observed: int
+  generated: int
+  height: int
+  width: int
+  seed: int = 0
+  start: int = 0
+  every: int = 1
+
+  @property
+  def frames(self) -> int:
+    """Frames of the whole path."""
+    return self.observed + self.generated
+
+  @property
+  def source_is_folder(self) -> bool:
+    """Whether the source is a folder rather than a kind of world."""
+    return self.source not in worlds.KINDS
+
+
+@dataclasses.dataclass(frozen=True)
+class Scene:
+  """Frames `[s]` along the whole path.
+
+  Attributes:
+    clip: where there is no truth, frames after the observed ones are black
+      and without depth.
+    known: whether there is truth along the whole path.
+  """
+
+  clip: Clip
+  known: bool
+
+
+def make_scene(request: Request, index: int = 0) -> Scene:
+  """The observed frames and the path of a request; `index` counts scenes.
+
+  Raises:
+    ValueError: an unknown source or path, or a folder with too few frames.
+    FileNotFoundError: a missing `transforms.json`.
+  """
+  check_path(request)
+  if not request.source_is_folder:
+    return Scene(_world_clip(request, index), known=True)
+  if not (pathlib.Path(request.source) / 'transforms.json').is_file():
+    open_source(request.source)  # raises, and says what there is
+  return _folder_scene(request)
+
+
+def check_path(request: Request) -> None:
+  """Raises ValueError or FileNotFoundError for a path that there is not."""
+  name = request.camera_path
+  if name in ('clip', *SYNTHETIC):
+    return
+  if name.endswith('.json'):
+    transforms.transforms_file(name)
+    return
+  known = ('out_and_back',) if request.source_is_folder else worlds.PATHS
+  if name not in known:
+    choices = ', '.join(('clip', *SYNTHETIC, *known))
+    raise ValueError(
+      f"unknown camera path '{name}' for {request.source}; have {choices}, or "
+      'a transforms.json'
+    )
+
+
+def _world_clip(request: Request, index: int) -> Clip:
+  name = request.camera_path
+  options: dict[str, Any] = {
+    'frames': request.frames,
+    'height': request.height,
+    'width': request.width,
+  }
+  if name in worlds.PATHS:
+    options['paths'] = (name,)
+  if name == 'clip' or name in worlds.PATHS:
+    options |= {'clips': index + 1, 'seed': request.seed, 'split': 'test'}
+    return fill_masks(open_source(request.source, **options)[index])
+  config = worlds.WorldConfig(kind=request.source, **options)
+  key = jax.random.fold_in(jax.random.key(request.seed), index)
+  build, walk = jax.random.split(key)
+  time_s = jnp.arange(request.frames) / config.fps
+
+  @jax.jit
+  def start():
+    scene = worlds.make_scene(build, config)
+    given = worlds.make_path(walk, scene, 'random_walk', config)
+    given = jax.tree.map(lambda x: x[: request.observed], given)
+    clip = worlds.render(scene, given, time_s[: request.observed], config)
+    return scene, fill_masks(clip)
+
+  scene, given = start()
+  after = _path_from(request, given)
+  render = jax.jit(functools.partial(worlds.render, config=config))
+  rest = render(scene, after, time_s[request.observed :])
+  return _joined(given, fill_masks(rest))
+
+
+def _joined(first: Clip, second: Clip) -> Clip:
+  return jax.tree.map(lambda a, b: np.concatenate([a, b]), first, second)
+
+
+def _path_from(request: Request, given: Clip) -> Cameras:
+  """The cameras after the observed frames, for paths that are made up."""
+  last = jax.tree.map(lambda x: jnp.asarray(x[-1]), given.cameras)
+  if request.camera_path == 'pan':
+    return paths.pan(last, request.generated)
+  if request.camera_path == 'orbit':
+    depth_m = np.asarray(given.depth_m[-1])
+    known = depth_m[depth_m > 0]
+    distance = float(np.median(known)) if known.size else DEFAULT_DISTANCE_M
+    return paths.orbit(last, request.generated, distance)
+  return paths.follow(last, jnp.asarray(_file_poses(request)))
+
+
+def _file_poses(request: Request) -> np.ndarray:
+  """The poses of a file, evenly spread over the generated frames."""
+  entries = transforms.read_transforms(request.camera_path)
+  poses = np.stack([entry.pose for entry in entries]).astype(np.float32)
+  index = np.linspace(0, len(poses) - 1, request.generated)
+  return poses[index.round().astype(int)]
+
+
+def _folder_scene(request: Request) -> Scene:
+  clip = read_folder(request.source).clip
+  order = _folder_order(request, len(clip.time_s))
+  step_s = float(clip.time_s[1] - clip.time_s[0]) if len(clip.time_s) > 1 else 1
+  clip = take_frames(clip, order)
+  clip = resize_clip(clip, request.height, request.width)
+  time_s = np.arange(request.frames, dtype=np.float32) * step_s
+  if len(order) == request.frames:
+    return Scene(fill_masks(clip.replace(time_s=time_s)), known=True)
+  given = jax.tree.map(np.asarray, fill_masks(clip))
+  if request.camera_path.endswith('.json'):
+    lens = np.tile(given.intrinsics[-1:], (request.generated, 1))
+    after = Cameras(lens, _file_poses(request))
+  else:
+    after = _path_from(request, given)
+  rest = jax.tree.map(
+    lambda x: np.zeros((request.generated, *x.shape[1:]), x.dtype), given
+  ).replace(
+    intrinsics=np.asarray(after.intrinsics),
+    world_from_camera=np.asarray(after.world_from_camera),
+  )
+  return Scene(_joined(given, rest).replace(time_s=time_s), known=False)
+
+
+def _folder_order(request: Request, total: int) -> np.ndarray:
+  """Which frames of a folder are used, in order.
+
+  Raises:
+    ValueError: when it has too few.
+  """
+  if request.camera_path == 'clip':
+    steps = np.arange(request.frames)
+  elif request.camera_path == 'out_and_back':
+    there = np.arange(request.frames)
+    steps = np.minimum(there, there[::-1])
+  else:
+    steps = np.arange(request.observed)
+  order = request.start + request.every * steps
+  if order.max() >= total:
+    raise ValueError(
+      f'{request.source} has {total} readable frames, this path needs '
+      f'{order.max() + 1}; lower --chunks, --every or --start'
+    )
+  return order
