@@ -3,7 +3,8 @@
   python -m launch.prepare --source=rooms --data_dir=DIR --clips=1024
 
 Run again with the same command after it was stopped, it goes on where it was.
-The dataset appears when it is complete; give its folder to `config.source.kind`.
+The dataset appears when it is complete; its folder is what `config.source.kind`
+takes.
 """
 
 import pathlib

@@ -1,5 +1,7 @@
 """Posed RGB-D folders in the nerfstudio layout, read as clips."""
 
+import concurrent.futures
+import functools
 import pathlib
 import warnings
 from typing import NamedTuple
@@ -50,13 +52,11 @@ def read_folder(path, *, stride: int = 1, fps: float = 10.0) -> Folder:
   """
   root = transforms.transforms_file(path).parent
   entries = transforms.read_transforms(path)
-  frames, kept, skipped = [], [], []
-  for entry in entries:
-    frame = _read_frame(root, entry, stride, skipped)
-    if frame is not None:
-      frames.append(frame)
-      kept.append(entry)
-  _warn_skipped(root, skipped)
+  with concurrent.futures.ThreadPoolExecutor() as threads:
+    read = list(threads.map(lambda e: _read_frame(root, e, stride), entries))
+  _warn_skipped(root, [name for _, skipped in read for name in skipped])
+  frames = [frame for frame, _ in read if frame is not None]
+  kept = [e for e, (frame, _) in zip(entries, read, strict=True) if frame]
   if not frames:
     raise ValueError(
       f'{root}: none of the {len(entries)} images can be read (first: '
@@ -95,25 +95,23 @@ def _blocks(image: np.ndarray, stride: int) -> np.ndarray:
 
 
 def _read_frame(
-  root: pathlib.Path,
-  entry: transforms.Entry,
-  stride: int,
-  skipped: list[str],
-) -> _Frame | None:
-  """One undistorted, downsampled frame; None where the image is skipped."""
+  root: pathlib.Path, entry: transforms.Entry, stride: int
+) -> tuple[_Frame | None, list[str]]:
+  """One undistorted, downsampled frame, and the files it could not read."""
+  skipped: list[str] = []
   rgb = _read_image(root / entry.fields['file_path'], 'RGB', skipped)
   if rgb is None:
-    return None
+    return None, skipped
   intrinsics = _scaled_intrinsics(entry, *rgb.shape[:2])
   frame = _Frame(rgb, _read_depth(root, entry, rgb, skipped), intrinsics)
   frame = _undistort(frame, transforms.read_lens(entry.fields, entry.where))
-  if stride == 1:
-    return frame
-  return _Frame(
-    downsample_rgb(frame.rgb, stride),
-    downsample_depth(frame.depth_m, stride),
-    frame.intrinsics / stride,
-  )
+  if stride != 1:
+    frame = _Frame(
+      downsample_rgb(frame.rgb, stride),
+      downsample_depth(frame.depth_m, stride),
+      frame.intrinsics / stride,
+    )
+  return frame, skipped
 
 
 def _scaled_intrinsics(
@@ -185,14 +183,25 @@ def _read_depth(
 def _undistort(frame: _Frame, lens: undistortion.Lens) -> _Frame:
   if lens.is_pinhole:
     return frame
-  size = frame.rgb.shape[:2]
-  pinhole = undistortion.pinhole_of(lens, frame.intrinsics, *size)
-  at = undistortion.source_pixels(lens, frame.intrinsics, pinhole, *size)
+  height, width = frame.rgb.shape[:2]
+  intrinsics = tuple(frame.intrinsics.tolist())
+  pinhole, at = _undistortion_map(lens, intrinsics, height, width)
   return _Frame(
     undistortion.sample_bilinear(frame.rgb, at),
     undistortion.sample_nearest(frame.depth_m, at),
     pinhole,
   )
+
+
+@functools.lru_cache(maxsize=2)  # frames mostly share a lens
+def _undistortion_map(
+  lens: undistortion.Lens, intrinsics: tuple, height: int, width: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """The pinhole's intrinsics, and where each of its pixels comes from."""
+  given = np.array(intrinsics)
+  pinhole = undistortion.pinhole_of(lens, given, height, width)
+  at = undistortion.source_pixels(lens, given, pinhole, height, width)
+  return pinhole, at
 
 
 def _warn_skipped(root: pathlib.Path, skipped: list[str]) -> None:

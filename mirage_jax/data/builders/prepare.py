@@ -1,5 +1,7 @@
 """Makes a dataset of worlds on disk."""
 
+import contextlib
+import io
 import pathlib
 import shutil
 
@@ -19,7 +21,7 @@ def prepare(data_dir, config: ClipsConfig) -> pathlib.Path:
     config: what it holds.
 
   Returns:
-    The dataset's own folder, for `PreparedSource` and `open_source`.
+    The dataset's own folder, for `TfdsSource` and `open_source`.
 
   Raises:
     OSError: the folder cannot be written, or the disk is full.
@@ -32,7 +34,8 @@ def prepare(data_dir, config: ClipsConfig) -> pathlib.Path:
   if not builder.is_prepared():
     _remove_incomplete(folder)
     tfds.disable_progress_bar()
-    builder.download_and_prepare(download_dir=builder.unfinished_path)
+    with contextlib.redirect_stdout(io.StringIO()):  # it speaks of downloads
+      builder.download_and_prepare(download_dir=builder.unfinished_path)
   shutil.rmtree(builder.unfinished_path, ignore_errors=True)
   return folder
 
