@@ -3,6 +3,7 @@
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.worlds.solids import (
@@ -12,8 +13,6 @@ from mirage_jax.worlds.solids import (
   label,
   material,
   place,
-  solid,
-  stack,
 )
 
 _STRIDE_M = 1.3  # two steps
@@ -88,58 +87,70 @@ def mover_rounds(
   return jax.tree.map(lambda x: x[:0], people), people
 
 
+# A person one metre tall: centre (x, height, z), half extents, clothes.
+_TRUNK = [
+  ((0, 0.70, 0), (0.115, 0.155, 0.075), 2),
+  ((0, 0.54, 0), (0.1, 0.075, 0.075), 3),
+  ((0, 0.93, 0.005), (0.048, 0.066, 0.056), 0),
+  ((0, 0.952, -0.012), (0.052, 0.054, 0.056), 1),
+]
+# Limbs: left and right leg, left and right arm.
+_JOINT = np.float32(
+  [[-0.05, 0.53, 0], [0.05, 0.53, 0], [-0.135, 0.8, 0], [0.135, 0.8, 0]]
+)
+_SWING = np.float32([1, -1, -1, 1])
+_UPPER = np.float32([0.25, 0.25, 0.17, 0.17])
+_LOWER = np.float32([0.25, 0.25, 0.16, 0.16])
+_RADIUS = np.float32([[0.06, 0.06, 0.036, 0.036], [0.043, 0.043, 0.027, 0.027]])
+_CLOTHES = [part[2] for part in _TRUNK] + [3, 3, 2, 2, 3, 3, 0, 0, 4, 4]
+_SHOE = np.float32([0.035, 0.022, 0.07])
+
+
 def _person(height, colours, stride) -> Solids:
-  """A walking person at the origin, facing z."""
-  skin, hair, shirt, trousers = (material(c, noise=0.05) for c in colours)
-  shoes = material((0.12, 0.1, 0.1), noise=0.0)
-  swing = 0.5 * jnp.sin(stride)
-  parts = [
-    _ball(shirt, (0, 0.70, 0), (0.115, 0.155, 0.075)),
-    _ball(trousers, (0, 0.54, 0), (0.1, 0.075, 0.075)),
-    _ball(skin, (0, 0.93, 0.005), (0.048, 0.066, 0.056)),
-    _ball(hair, (0, 0.952, -0.012), (0.052, 0.054, 0.056)),
-  ]
-  for side, sign in ((-1, 1.0), (1, -1.0)):
-    angle = sign * swing
-    bend = 0.25 + 0.35 * jnp.maximum(0, -sign * jnp.cos(stride))
-    knee = _end((0.05 * side, 0.53, 0), angle, 0.25)
-    foot = _end(knee, angle - bend, 0.25)
-    parts += [
-      _limb(trousers, (0.05 * side, 0.53, 0), knee, angle, 0.06),
-      _limb(trousers, knee, foot, angle - bend, 0.043),
-      _ball(shoes, (foot[0], 0.022, foot[2] + 0.02), (0.035, 0.022, 0.07)),
+  """A walking person at the origin, facing z: 14 rounds."""
+  upper = _SWING * 0.5 * jnp.sin(stride)
+  bend = 0.25 + 0.35 * jnp.maximum(0, -_SWING * jnp.cos(stride))
+  lower = jnp.where(np.arange(4) < 2, upper - bend, upper + 0.4)
+  middle = _hang(_JOINT, upper, _UPPER)
+  end = _hang(middle, lower, _LOWER)
+  shoes = end[:2] * np.float32([1, 0, 1]) + np.float32([0, 0.022, 0.02])
+  limb = lambda r, length: jnp.stack([r, length * 0.56, r], -1)
+  parts = jnp.concatenate
+  centre = parts(
+    [
+      np.float32([p[0] for p in _TRUNK]),
+      (_JOINT + middle) / 2,
+      (middle + end) / 2,
+      shoes,
     ]
-    elbow = _end((0.135 * side, 0.80, 0), -angle, 0.17)
-    hand = _end(elbow, 0.4 - angle, 0.16)
-    parts += [
-      _limb(shirt, (0.135 * side, 0.80, 0), elbow, -angle, 0.036),
-      _limb(skin, elbow, hand, 0.4 - angle, 0.027),
+  )
+  half = parts(
+    [
+      np.float32([p[1] for p in _TRUNK]),
+      limb(_RADIUS[0], _UPPER),
+      limb(_RADIUS[1], _LOWER),
+      np.stack([_SHOE, _SHOE]),
     ]
-  people = stack(parts)
-  return people.replace(
-    centre=people.centre * height, half=people.half * height
+  )
+  zero = jnp.zeros(len(_CLOTHES))
+  worn = parts([colours, jnp.full((1, 3), 0.11)])[np.array(_CLOTHES)]
+  cloth = material((0.0, 0.0, 0.0), noise=0.05)
+  cloth = jax.tree.map(
+    lambda x: jnp.broadcast_to(x, (len(_CLOTHES), *x.shape)), cloth
+  )
+  return Solids(
+    centre=centre * height * np.float32([1, -1, 1]),
+    half=half * height,
+    yaw=zero,
+    tilt=parts([zero[:4], upper, lower, zero[:2]]),
+    upright=zero,
+    object_id=zero.astype(jnp.int32),
+    dynamic=zero > 0,
+    material=cloth.replace(colour=worn, line_colour=worn),
   )
 
 
-def _ball(made_of, centre, radius) -> Solids:
-  """An ellipsoid at (x, height, z)."""
-  lo = [c - r for c, r in zip(centre, radius, strict=True)]
-  hi = [c + r for c, r in zip(centre, radius, strict=True)]
-  return solid(made_of, lo, hi)
-
-
-def _end(start, angle, length):
-  """Where a limb ends that hangs from `start`, swung forward by `angle`."""
-  return (
-    start[0],
-    start[1] - length * jnp.cos(angle),
-    start[2] + length * jnp.sin(angle),
-  )
-
-
-def _limb(made_of, start, end, angle, radius) -> Solids:
-  """An ellipsoid from `start` to `end`."""
-  middle = [(a + b) / 2 for a, b in zip(start, end, strict=True)]
-  length = jnp.hypot(start[1] - end[1], start[2] - end[2])
-  limb = _ball(made_of, middle, (radius, length / 2 * 1.12, radius))
-  return limb.replace(tilt=angle)
+def _hang(start, angle, length):
+  """Ends `[n, 3]` of limbs that hang from `start`, swung by `angle`."""
+  step = jnp.stack([0 * angle, -jnp.cos(angle), jnp.sin(angle)], -1)
+  return start + length[:, None] * step

@@ -36,8 +36,11 @@ def room_curves(rooms) -> Curves:
   circle = jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1)
   ellipses = rooms.centre[:, None] + rooms.ring[:, None] * circle
   points, length = jax.vmap(even)(ellipses)
-  tour, tour_length = even(_walk(rooms, _TOURS))
-  trail, trail_length = even(_walk(rooms, _TRAILS), closed=False)
+  tour, trail = jax.vmap(lambda stops: _walk(rooms, stops))(
+    np.stack([_TOURS, _TRAILS])
+  )
+  tour, tour_length = even(tour)
+  trail, trail_length = even(trail, closed=False)
   return Curves(
     points=jnp.concatenate([points, tour[None]]),
     length=jnp.append(length, tour_length),
@@ -50,14 +53,11 @@ def room_curves(rooms) -> Curves:
 def _walk(rooms, stops) -> Float[Array, 'k 2']:
   """The walk over `stops` of as many rooms as there are."""
   stops = jnp.asarray(stops)[rooms.exists.sum() - 1]
-  pieces = []
-  for room, enter, leave in stops:
-    some = jax.tree.map(lambda x, room=room: x[room], rooms)
-    piece = _through(some, enter, leave)
-    if pieces:
-      piece = jnp.where(room < 0, pieces[-1][-1:], piece)
-    pieces.append(piece)
-  return jnp.concatenate(pieces)
+  chosen = jax.tree.map(lambda x: x[jnp.maximum(stops[:, 0], 0)], rooms)
+  pieces = jax.vmap(_through)(chosen, stops[:, 1], stops[:, 2])  # [4, k, 2]
+  last = pieces[jnp.sum(stops[:, 0] >= 0) - 1, -1]
+  pieces = jnp.where((stops[:, 0] >= 0)[:, None, None], pieces, last)
+  return pieces.reshape(-1, 2)
 
 
 def _through(room, enter, leave):

@@ -9,6 +9,7 @@ Absent solids keep their slot and have no extent, so that shapes stay fixed.
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mirage_jax.arrays import Array, Bool, Float, Int
 
@@ -90,53 +91,42 @@ def material(
   glow=0.0,
   seed=0.0,
 ) -> Material:
-  """One material, without axes before its own; see `Material`."""
-  colour = jnp.asarray(colour, jnp.float32)
-  if line_colour is None:
-    line_colour = colour * 0.7
-  f = lambda x, shape=(): jnp.broadcast_to(jnp.asarray(x, jnp.float32), shape)
+  """One material, without axes before its own; see `Material`.
+
+  What does not depend on a key stays NumPy, and so costs no operations.
+  """
+  colour = _array(colour)
   return Material(
-    colour=f(colour, (3,)),
-    line_colour=f(line_colour, (3,)),
-    cell=f(cell, (2,)),
-    line=f(line, (2,)),
-    shift=f(shift),
-    tint=f(tint),
-    noise=f(noise),
-    grain=f(grain, (2,)),
-    face=f(face),
-    anchored=f(anchored),
-    glow=f(glow),
-    seed=f(seed),
+    colour=colour,
+    line_colour=colour * np.float32(0.7)
+    if line_colour is None
+    else _array(line_colour),
+    cell=_array(cell),
+    line=_array(line),
+    shift=_array(shift),
+    tint=_array(tint),
+    noise=_array(noise),
+    grain=_array(grain),
+    face=_array(face),
+    anchored=_array(anchored),
+    glow=_array(glow),
+    seed=_array(seed),
   )
 
 
-def solid(
-  made_of: Material, lo, hi, *, yaw=0.0, tilt=0.0, upright=0.0, exists=True
-) -> Solids:
-  """One solid that fills the span `lo` to `hi`, given as (x, height, z)."""
-  lo = jnp.stack([jnp.asarray(x, jnp.float32) for x in lo])
-  hi = jnp.stack([jnp.asarray(x, jnp.float32) for x in hi])
-  exists = jnp.asarray(exists) & (hi > lo).all()
-  centre = (lo + hi) / 2 * jnp.array([1.0, -1.0, 1.0])
-  f = lambda x: jnp.asarray(x, jnp.float32)
-  return Solids(
-    centre=jnp.where(exists, centre, ABSENT_M),
-    half=jnp.where(exists, (hi - lo) / 2, 0.0),
-    yaw=f(yaw),
-    tilt=f(tilt),
-    upright=f(upright),
-    object_id=jnp.int32(0),
-    dynamic=jnp.bool_(False),
-    material=made_of,
-  )
+def _array(x):
+  return x if isinstance(x, jax.Array) else np.asarray(x, np.float32)
 
 
-def stack(solids: list[Solids], slots: int | None = None) -> Solids:
-  """Single solids to `[p]`, filled up to `slots` with absent ones."""
-  absent = solid(material((0.0, 0.0, 0.0)), (0, 0, 0), (0, 0, 0), exists=False)
-  solids = solids + [absent] * ((slots or 0) - len(solids))
-  return jax.tree.map(lambda *x: jnp.stack(x), *solids)
+def stack(trees: list):
+  """Trees of equal shapes on a new first axis; NumPy where all are."""
+
+  def one(*leaves):
+    if any(isinstance(x, jax.Array) for x in leaves):
+      return jnp.stack(leaves)
+    return np.stack(leaves)
+
+  return jax.tree.map(one, *trees)
 
 
 def join(groups: list[Solids]) -> Solids:
