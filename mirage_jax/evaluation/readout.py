@@ -13,7 +13,7 @@ import numpy as np
 
 from mirage_jax.arrays import Int
 from mirage_jax.data import folders, sources
-from mirage_jax.evaluation import references
+from mirage_jax.evaluation import references, writing
 from mirage_jax.evaluation.progress import Progress
 from mirage_jax.evaluation.readout_scores import CLOUD, Views, score
 from mirage_jax.geometry.cameras import Cameras
@@ -93,28 +93,18 @@ def memory_method(memory: Memory) -> Method:
   The scene's frame is that of the first written camera; pixels of movers and
   of the sky are not written.
   """
-  write = jax.jit(
-    lambda state, cameras, depth_m, rgb: memory.write(
-      state,
-      memory.observe(
-        state, cameras, depth_m, rgb, (depth_m > 0).astype(jnp.float32)
-      ),
-    )
-  )
-  read = jax.jit(memory.read, static_argnums=(2, 3))
+  write = writing.make_write(memory)
 
   def method(clip: Clip, cameras: Cameras, height: int, width: int):
-    depth_m = references.static_depth(clip)
-    rgb = np.asarray(clip.rgb, np.float32) / 127.5 - 1
+    read = writing.make_read(memory, height, width)
     state = memory.init(jnp.asarray(clip.world_from_camera[0]))
-    for i in range(0, len(depth_m), FRAMES_AT_ONCE):
-      part = slice(i, i + FRAMES_AT_ONCE)
-      some = jax.tree.map(lambda x, p=part: jnp.asarray(x[p]), clip.cameras)
-      state = write(state, some, depth_m[part], rgb[part])
+    for i in range(0, len(clip.rgb), FRAMES_AT_ONCE):
+      part = np.arange(i, min(i + FRAMES_AT_ONCE, len(clip.rgb)))
+      state = write(state, take_frames(clip, part))
     views = []
     for i in range(len(cameras.intrinsics)):
       camera = jax.tree.map(lambda x, i=i: jnp.asarray(x[i : i + 1]), cameras)
-      views.append(jax.tree.map(np.asarray, read(state, camera, height, width)))
+      views.append(jax.tree.map(np.asarray, read(state, camera)))
     readout = jax.tree.map(lambda *x: np.concatenate(x), *views)
     return readout, memory.num_bytes(state)
 

@@ -1,0 +1,126 @@
+"""The cost suite: bytes, and milliseconds a write and a read, as writes go on.
+
+States of different ages are timed in turns within one run, so that whatever
+else the machine does falls on all alike: compare ratios, not milliseconds of
+different runs.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mirage_jax.arrays import Float
+from mirage_jax.data import sources
+from mirage_jax.evaluation import statistics, writing
+from mirage_jax.evaluation.progress import Progress
+from mirage_jax.geometry.clips import Clip
+from mirage_jax.memory.contract import Memory
+
+CHUNK = 4
+TIMED = (1, 5, 20, 50, 100)  # chunks after which a read is timed
+EARLY, LATE = 5, 100
+LAST = 400
+
+
+def ages(
+  memory: Memory, chunks: Sequence[Clip], kept: Sequence[int], last: int
+) -> tuple[dict[int, Any], list[int]]:
+  """States after `kept` chunks, and the bytes after every chunk to `last`."""
+  write = writing.make_write(memory)
+  state = memory.init(jnp.asarray(chunks[0].world_from_camera[0]))
+  states, sizes = {}, [memory.num_bytes(state)]
+  for i in range(last):
+    state = write(state, chunks[i % len(chunks)])
+    sizes.append(memory.num_bytes(state))
+    if i + 1 in kept:
+      states[i + 1] = jax.block_until_ready(state)
+  return states, sizes
+
+
+def alternated_ms(
+  states: Mapping[int, Any], call, repeats: int
+) -> dict[int, Float[np.ndarray, 'n']]:
+  """Milliseconds of `call(state)` for states in turns, to and fro."""
+  for state in states.values():
+    jax.block_until_ready(call(state))
+  times = {age: [] for age in states}
+  for repeat in range(repeats):
+    order = list(states)[:: 1 if repeat % 2 else -1]
+    for age in order:
+      start = time.perf_counter()
+      jax.block_until_ready(call(states[age]))
+      times[age].append(1e3 * (time.perf_counter() - start))
+  return {age: np.array(x) for age, x in times.items()}
+
+
+def score(
+  times: Mapping[int, Float[np.ndarray, 'n']], name: str, seed: int
+) -> dict[str, statistics.Interval]:
+  """Milliseconds at each age, and the paired median ratio late to early."""
+  table = {
+    f'{name}_ms_chunk_{age}': median_interval(x, seed)
+    for age, x in times.items()
+  }
+  if EARLY in times and LATE in times:
+    ratio = times[LATE] / times[EARLY]
+    table[f'{name}_ratio_{LATE}_to_{EARLY}'] = median_interval(ratio, seed)
+  return table
+
+
+def median_interval(
+  values: Float[np.ndarray, 'n'], seed: int
+) -> statistics.Interval:
+  """The median with its 95 % bootstrap interval."""
+  rng = np.random.default_rng(seed)
+  draws = np.median(
+    values[rng.integers(0, len(values), (statistics.RESAMPLES, len(values)))], 1
+  )
+  low, high = np.quantile(draws, (0.025, 0.975))
+  middle = float(np.median(values))
+  n = len(values)
+  return {'mean': middle, 'low': float(low), 'high': float(high), 'n': n}
+
+
+def run(
+  memories: Mapping[str, Memory],
+  source: str = 'rooms',
+  *,
+  repeats: int = 31,
+  last: int = LAST,
+  seed: int = 0,
+) -> tuple[dict[str, dict], dict[str, list[int]]]:
+  """Bytes and times of each memory over a long stream of written chunks.
+
+  Returns:
+    `{name: {metric: interval}}` (a time's `mean` is its median), and the bytes
+    after every chunk by name.
+  """
+  clips = sources.open_source(source, clips=16, seed=seed, split='test')
+  chunks = [part for clip in clips for part in writing.chunks_of(clip, CHUNK)]
+  progress = Progress('cost', len(memories))
+  table, sizes = {}, {}
+  for name, memory in memories.items():
+    kept = [age for age in TIMED if age <= last]
+    states, sizes[name] = ages(memory, chunks, kept, last)
+    read = writing.make_read(memory, *chunks[0].depth_m.shape[-2:])
+    write = writing.make_write(memory)
+    cameras = jax.tree.map(lambda x: jnp.asarray(x[:1]), chunks[0].cameras)
+    calls = {
+      'read': lambda state, read=read, at=cameras: read(state, at),
+      'write': lambda state, write=write: write(state, chunks[0]),
+    }
+    table[name] = {
+      'bytes': statistics.single(sizes[name][-1], last + 1),
+      'bytes_growth': statistics.single(
+        max(sizes[name]) - min(sizes[name]), last + 1
+      ),
+    }
+    for what, call in calls.items():
+      times = alternated_ms(states, call, repeats)
+      table[name] |= score(times, what, seed)
+    progress.advance()
+  return table, sizes
