@@ -34,7 +34,7 @@ class Part:
   lo: tuple
   hi: tuple
   upright: float = 0.0
-  fit: tuple[float, float] = (0.0, 0.0)
+  fit: tuple[int, int] = (0, 0)
   group: int = 0
 
 
