@@ -7,6 +7,7 @@ import jax
 import ml_collections
 import numpy as np
 
+from launch import sections
 from mirage_jax.data.pipeline import make_pipeline as pipeline
 from mirage_jax.data.sources import open_source
 from mirage_jax.flow import LogitNormal, Sampler
@@ -20,6 +21,7 @@ from mirage_jax.models.mirage import (
   write_frames,
 )
 from mirage_jax.models.video import decode_colour, fill_masks
+from mirage_jax.models.video_transformer import VideoTransformer
 from mirage_jax.training.metrics import contact_sheet
 from mirage_jax.training.objective import Objective
 from mirage_jax.training.opening import check_params, open_checkpoint
@@ -40,14 +42,19 @@ def make_memory(config: ml_collections.ConfigDict, exact: bool):
   if kind == 'none':
     return None
   features = 3 + config.model.learned_features
-  return HashGrid(features=features, exact=exact, **settings)
+  return sections.call(
+    HashGrid, 'memory', settings | {'features': features, 'exact': exact}
+  )
 
 
 def make_model(
   config: ml_collections.ConfigDict, exact: bool = False
 ) -> Mirage:
   """The world model; `exact` memories are for inference."""
-  return Mirage(memory=make_memory(config, exact), **config.model.to_dict())
+  settings = config.model.to_dict()
+  sections.check(VideoTransformer, 'model.transformer', settings['transformer'])
+  memory = {'memory': make_memory(config, exact)}
+  return sections.call(Mirage, 'model', settings | memory)
 
 
 def make_source(config: ml_collections.ConfigDict, split: str = 'train'):
@@ -56,18 +63,23 @@ def make_source(config: ml_collections.ConfigDict, split: str = 'train'):
   return open_source(settings.pop('kind'), split=split, **settings)
 
 
-def make_pipeline(config: ml_collections.ConfigDict, **shard: int):
-  """The stream of training episodes."""
-  return pipeline(
-    make_source(config), seed=config.seed, **config.data.to_dict(), **shard
-  )
+def make_pipeline(
+  config: ml_collections.ConfigDict, split: str = 'train', **options: int
+):
+  """The stream of episodes; `options` outrank `config.data`."""
+  settings = config.data.to_dict() | {'seed': config.seed} | options
+  source = {'source': make_source(config, split)}
+  return sections.call(pipeline, 'data', settings | source)
 
 
 def make_objective(config: ml_collections.ConfigDict, model: Mirage):
   """`(params, episode, key) -> (loss, parts)`."""
   settings = config.objective.to_dict()
-  levels = LogitNormal(**settings.pop('levels'))
-  objective = Objective(levels=levels, **settings)
+  levels = settings.pop('levels')
+  levels = sections.call(LogitNormal, 'objective.levels', levels)
+  objective = sections.call(
+    Objective, 'objective', settings | {'levels': levels}
+  )
 
   def evaluate(params: Any, episode: Any, key: Any):
     return objective(model, params, episode, key)
@@ -77,7 +89,7 @@ def make_objective(config: ml_collections.ConfigDict, model: Mirage):
 
 def make_sampler(config: ml_collections.ConfigDict) -> Sampler:
   """The sampler of `config.sampler`."""
-  return Sampler(**config.sampler.to_dict())
+  return sections.call(Sampler, 'sampler', config.sampler)
 
 
 def load_model(

@@ -13,17 +13,25 @@ def call(make: Callable[..., Made], name: str, section: Mapping) -> Made:
   Raises:
     ValueError: a key that `make` does not take, or one that it lacks.
   """
+  check(make, name, section)
+  settings: dict[str, Any] = dict(section)
+  return make(**settings)
+
+
+def check(make: Callable, name: str, section: Mapping) -> None:
+  """Checks that `make(**section)` gets exactly what it takes.
+
+  Raises:
+    ValueError: a key that `make` does not take, or one that it lacks.
+  """
   known = inspect.signature(make).parameters
   for key in section:
     if key not in known:
       raise ValueError(
         f"unknown config key '{name}.{key}'; have {', '.join(known)}"
       )
-  needed = [k for k, p in known.items() if p.default is p.empty]
-  for key in needed:
-    if key not in section:
+  for key, parameter in known.items():
+    if parameter.default is parameter.empty and key not in section:
       raise ValueError(
         f"config key '{name}.{key}' is missing; add it to the experiment"
       )
-  settings: dict[str, Any] = dict(section)
-  return make(**settings)

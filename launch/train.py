@@ -21,7 +21,6 @@ from ml_collections import config_flags
 from launch import build, sections
 from launch.errors import run_program
 from mirage_jax import sharding, trees
-from mirage_jax.data.pipeline import make_pipeline
 from mirage_jax.models.mirage import Mirage, init_params
 from mirage_jax.training import metrics, optimizer, state, stopping, workdirs
 from mirage_jax.training.checkpoints import Checkpoints
@@ -79,20 +78,46 @@ def _expect(name: str, value: Any, good: bool, expected: str) -> None:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """What an experiment is made of.
+
+  Attributes:
+    model: the world model.
+    init: `key -> state` before the first step, placed.
+    shapes: of the state, with shardings.
+    step: the jitted training step.
+    place: puts a batch on the devices.
+    batches: the iterator of episodes.
+  """
+
+  model: Mirage
+  init: Callable[[jax.Array], state.TrainState]
+  shapes: state.TrainState
+  step: Callable[..., Any]
+  place: Callable[[Any], Any]
+  batches: Any
+
+
 def main(_) -> dict[str, Any]:
   """Trains what the flags say and returns the run's figures."""
   logging.set_verbosity(logging.FATAL)  # Orbax tells of its every step
-  for flag in (_CONFIG, _WORKDIR):
-    if flag.value is None:
-      raise ValueError(f'--{flag.name} is missing; see --help')
-  config = _CONFIG.value
+  if _CONFIG.value is None or _WORKDIR.value is None:
+    missing = 'config' if _CONFIG.value is None else 'workdir'
+    raise ValueError(f'--{missing} is missing; see --help')
+  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   if _SEED.value is not None:
     config.seed = _SEED.value
-  return train(config, pathlib.Path(_WORKDIR.value))
+  # A restart finds its programs compiled.
+  jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
+  with stopping.stop_on_signals() as stop:
+    return train(config, workdir, stop)
 
 
 def train(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  stop: stopping.StopRequest,
 ) -> dict[str, Any]:
   """Trains `config` in `workdir`, from its newest checkpoint if there is one.
 
@@ -103,44 +128,15 @@ def train(
     OSError: what could not be written.
   """
   settings = sections.call(Settings, 'train', config.train)
-  update = sections.call(
-    optimizer.make_optimizer, 'optimizer', config.optimizer
-  )
-  model = build.make_model(config)
-  objective = build.make_objective(config, model)
-  with (
-    stopping.stop_on_signals() as stop,
-    workdirs.lock(workdir),
-  ):
+  run = make_run(config, settings)
+  with workdirs.lock(workdir):
     workdirs.own(workdir, config.to_dict())
-    # A restart finds its programs compiled.
-    jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
-    source = build.make_pipeline(
-      config,
-      process_index=jax.process_index(),
-      process_count=jax.process_count(),
-    )
-    batches = iter(source)
-    mesh = sharding.make_mesh()
-    init = make_init(config, model, update, settings.ema > 0)
-    key = jax.random.key(config.seed)
-    shapes = jax.eval_shape(init, key)
-    shardings = sharding.parameter_shardings(mesh, shapes)
-    step = make_train_step(
-      objective,
-      update,
-      seed=config.seed,
-      ema=settings.ema,
-      compute_dtype=jnp.dtype(settings.precision),
-      state_sharding=shardings,
-    )
     with Checkpoints(
       workdir, keep=settings.keep, keep_every=settings.keep_every
     ) as checkpoints:
-      wanted = trees.shapes(shapes, shardings)
-      current = checkpoints.restore(wanted, batches)
+      current = checkpoints.restore(run.shapes, run.batches)
       if current is None:
-        current = jax.jit(init, out_shardings=shardings)(key)
+        current = run.init(jax.random.key(config.seed))
       announce(current, settings, workdir)
       with metrics.Metrics(workdir, int(current.step)) as board:
         loop = Loop(
@@ -150,16 +146,49 @@ def train(
           settings.checkpoint_every,
         )
         current, figures = loop.run(
-          step,
+          run.step,
           current,
-          batches,
+          run.batches,
           checkpoints,
           board,
           stop,
-          functools.partial(sharding.place_batch, mesh),
-          make_sample(config, model, board),
+          run.place,
+          make_sample(config, run.model, board),
         )
   return summary(current, figures, workdir, stop)
+
+
+def make_run(config: ml_collections.ConfigDict, settings: Settings) -> Run:
+  """Puts an experiment together; nothing is written or computed yet."""
+  update = sections.call(
+    optimizer.make_optimizer, 'optimizer', config.optimizer
+  )
+  model = build.make_model(config)
+  mesh = sharding.make_mesh()
+  init = make_init(config, model, update, settings.ema > 0)
+  shapes = jax.eval_shape(init, jax.random.key(config.seed))
+  shardings = sharding.parameter_shardings(mesh, shapes)
+  step = make_train_step(
+    build.make_objective(config, model),
+    update,
+    seed=config.seed,
+    ema=settings.ema,
+    compute_dtype=jnp.dtype(settings.precision),
+    state_sharding=shardings,
+  )
+  batches = build.make_pipeline(
+    config,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+  return Run(
+    model=model,
+    init=jax.jit(init, out_shardings=shardings),
+    shapes=trees.shapes(shapes, shardings),
+    step=step,
+    place=functools.partial(sharding.place_batch, mesh),
+    batches=iter(batches),
+  )
 
 
 def make_init(
@@ -187,9 +216,8 @@ def make_sample(
 
   @functools.cache
   def episode():
-    settings = config.data.to_dict() | {'batch_size': SHEET_EPISODES}
-    source = build.make_source(config, 'test')
-    return next(iter(make_pipeline(source, seed=config.seed, **settings)))
+    held_out = build.make_pipeline(config, 'test', batch_size=SHEET_EPISODES)
+    return next(iter(held_out))
 
   def sample(current: state.TrainState, number: int) -> None:
     if jax.process_index() == 0:

@@ -82,7 +82,7 @@ def read_metrics(workdir: str | os.PathLike) -> list[dict]:
 
 
 def contact_sheet(
-  rows: Sequence[UInt8[np.ndarray, 't h w 3']], gap: int = 2
+  rows: Sequence[UInt8[np.ndarray, '_ h w 3']], gap: int = 2
 ) -> UInt8[np.ndarray, 'hh ww 3']:
   """Rows of frames on one white picture, `gap` pixels apart."""
   columns = max(len(row) for row in rows)

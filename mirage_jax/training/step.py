@@ -11,7 +11,7 @@ from mirage_jax.training import state as states
 
 Episode = Any
 Metrics = dict[str, jax.Array]
-Objective = Callable[[Any, Episode, jax.Array], tuple[jax.Array, Metrics]]
+Objective = Callable[[Any, Episode, Any], tuple[Any, dict[str, Any]]]
 
 
 def make_train_step(
