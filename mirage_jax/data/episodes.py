@@ -7,6 +7,7 @@ of the history's range saw and no frame of the context did; only a memory can
 know them.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import flax.struct
@@ -143,7 +144,8 @@ def returned(
 
 def cut_episode(clip: Clip, plan: Plan, key: Int[Array, '2']) -> Episode:
   """The planned frames of a clip, without its objects."""
-  clip = clip.replace(
+  clip = dataclasses.replace(
+    clip,
     object_id=None,
     object_box=None,
     object_position=None,

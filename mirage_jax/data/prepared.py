@@ -1,7 +1,7 @@
 """Datasets on disk, as sources of clips."""
 
 import pathlib
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import tensorflow_datasets as tfds
 
@@ -34,7 +34,7 @@ class TfdsSource:
         f"unknown split '{split}' of {folder}; have "
         f'{", ".join(builder.info.splits)}'
       )
-    self._records = builder.as_data_source(split=split)
+    self._records: Any = builder.as_data_source(split=split)
     self._folder = folder
     self._cache = Cache(cache_gb, len(self))
 

@@ -1,5 +1,7 @@
 """Clips brought to another resolution: cropped to its shape, then resized."""
 
+import dataclasses
+
 import numpy as np
 from PIL import Image
 
@@ -37,7 +39,8 @@ def resize_clip(clip: Clip, height: int, width: int) -> Clip:
     y = (start[1] + (np.arange(height) + 0.5) * scale).astype(int)
     return np.asarray(image)[:, y][:, :, x]
 
-  return clip.replace(
+  return dataclasses.replace(
+    clip,
     rgb=_area(np.asarray(clip.rgb), start, size, height, width),
     depth_m=nearest(clip.depth_m),
     intrinsics=lens.astype(np.float32),

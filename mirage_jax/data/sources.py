@@ -32,9 +32,7 @@ def open_source(name: str, **options):
     _check_options(name, options, own | fields)
     config = {k: v for k, v in options.items() if k in fields}
     other = {k: v for k, v in options.items() if k in own}
-    return WorldSource(
-      WorldConfig(kind=name, **config), **({'clips': 1024} | other)
-    )
+    return WorldSource(WorldConfig(kind=name, **config), **other)
   path = pathlib.Path(name)
   if path.name == 'transforms.json' or (path / 'transforms.json').is_file():
     own = inspect.signature(FolderSource).parameters.keys() - {'path'}

@@ -34,7 +34,7 @@ class WorldSource:
   def __init__(
     self,
     config: WorldConfig,
-    clips: int,
+    clips: int = 1024,
     seed: int = 0,
     split: str = 'train',
     cache: bool = True,

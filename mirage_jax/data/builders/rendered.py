@@ -9,6 +9,7 @@ import os
 import pathlib
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -63,15 +64,13 @@ def _read_shard(file: pathlib.Path) -> list[dict[str, np.ndarray]] | None:
 def _write_shard(
   file: pathlib.Path, examples: list[dict[str, np.ndarray]]
 ) -> None:
-  unfinished = file.with_suffix('.unfinished')
+  columns: dict[str, Any] = {
+    name: np.stack([example[name] for example in examples])
+    for name in examples[0]
+  }
+  unfinished = file.with_suffix(f'.unfinished{os.getpid()}')
   with unfinished.open('wb') as stream:
-    np.savez_compressed(
-      stream,
-      **{
-        name: np.stack([example[name] for example in examples])
-        for name in examples[0]
-      },
-    )
+    np.savez_compressed(stream, **columns)
     stream.flush()
     os.fsync(stream.fileno())
   os.replace(unfinished, file)

@@ -86,7 +86,7 @@ class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     )
     return tfds.core.DatasetInfo(
       builder=self,
-      description=self.__doc__.split('\n')[0],
+      description=str(self.builder_config.description),
       features=clip_features(shapes),
       disable_shuffling=True,
       metadata=tfds.core.MetadataDict(self.builder_config.content),
