@@ -25,7 +25,7 @@ class TfdsSource:
   """
 
   def __init__(
-    self, name: str, data_dir, split: str = 'train', cache_gb: float = 0.0
+    self, name: str, data_dir, split: str = 'train', cache_gb: float = 8.0
   ):
     folder = find_dataset(pathlib.Path(data_dir) / name)
     builder = tfds.builder_from_directory(folder)

@@ -8,6 +8,7 @@ import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.data.caches import Cache, check_index
+from mirage_jax.data.progress import Progress
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import WorldConfig
 
@@ -54,6 +55,16 @@ class WorldSource:
 
   def __getitem__(self, index: SupportsIndex) -> Clip:
     return self._cache.get(check_index(index, len(self)), self._render)
+
+  def fill(self) -> None:
+    """Renders all clips now, with progress, so that no later step waits.
+
+    For runs whose time is measured; others render while they train.
+    """
+    progress = Progress(self.config.kind, len(self))
+    for index in range(len(self)):
+      self[index]
+      progress.add(1)
 
   def _render(self, index: int) -> Clip:
     clip = _compiled(self.config)(jax.random.fold_in(self._key, index))

@@ -36,6 +36,24 @@ def test_the_cache_is_the_same_clip_and_stays_in_its_budget(tiny_worlds):
     small[0]
 
 
+def test_a_filled_source_renders_no_more(tiny_worlds, monkeypatch, capsys):
+  source = WorldSource(TINY, 3)
+  source.fill()
+  assert 'rooms: 3/3 clips' in capsys.readouterr().err
+  monkeypatch.setattr(source, '_render', None)
+  assert len(list(source)) == 3
+
+
+def test_folders_have_splits(tmp_path):
+  """The last eighth of the frames is held out."""
+  posed_folder.write_folder(tmp_path, frames=8)
+  train, test = (FolderSource(tmp_path, split=s) for s in ('train', 'test'))
+  np.testing.assert_array_equal(train.indices, range(7))
+  np.testing.assert_array_equal(test.indices, [7])
+  with pytest.raises(ValueError, match="unknown split 'val'; have all"):
+    FolderSource(tmp_path, split='val')
+
+
 def test_a_folder_is_cut_into_clips_that_overlap(tmp_path):
   posed_folder.write_folder(tmp_path, frames=7)
   source = FolderSource(tmp_path, frames=4, hop=3)
