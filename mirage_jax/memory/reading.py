@@ -8,6 +8,7 @@ features alone.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.rendering import composite, composite_weights
@@ -49,7 +50,10 @@ def read(config, state, cameras, height: int, width: int) -> Readout:
 
 def _check_overflow(state):
   """Raises ValueError if a sum has left its range (NaN instead under jit)."""
-  if not isinstance(state.overflow, jax.core.Tracer) and state.overflow.any():
+  # NumPy, because a constant that a jitted function closes over is no tracer
+  # but what jnp makes of it is.
+  known = not isinstance(state.overflow, jax.core.Tracer)
+  if known and np.asarray(state.overflow).any():
     raise ValueError(
       'a sum of this memory left its range; what it holds is wrong: '
       'start a new one, or forget before writing more'
