@@ -40,7 +40,7 @@ def test_a_filled_source_renders_no_more(tiny_worlds, monkeypatch, capsys):
   source = WorldSource(TINY, 3)
   source.fill()
   assert 'rooms: 3/3 clips' in capsys.readouterr().err
-  monkeypatch.setattr(source, '_render', None)
+  monkeypatch.setattr(source, '_render', lambda index: 1 / 0)
   assert len(list(source)) == 3
 
 

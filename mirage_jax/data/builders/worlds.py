@@ -15,8 +15,8 @@ import tensorflow_datasets as tfds
 
 from mirage_jax import worlds
 from mirage_jax.data.builders.features import clip_features, to_example
-from mirage_jax.data.progress import Progress
 from mirage_jax.data.builders.rendered import rendered
+from mirage_jax.data.progress import Progress
 from mirage_jax.data.world_source import WorldSource
 from mirage_jax.worlds.config import WorldConfig
 
