@@ -87,18 +87,20 @@ def _constancy(
   read = jax.jit(
     lambda state: grid.read(state, last.cameras, *last.depth_m.shape[1:])
   )
-  calls = [functools.partial(read, s) for s in (few, many)]
-  calls += [functools.partial(write, s, last) for s in (few, many)]
-  seconds = timing.alternate(calls, 4 * repeats, rounds=4)
+  calls = {
+    'read': [functools.partial(read, s) for s in (few, many)],
+    'write': [functools.partial(write, s, last) for s in (few, many)],
+  }
   sizes = [grid.num_bytes(s) for s in (few, many)]
   rows = {'memory_bytes': timing.spread(sizes[1:])}
   rows['memory_bytes_chunk100_over_chunk5'] = timing.spread(
     [sizes[1] / sizes[0]]
   )
-  for name, (early, late) in (('read', (0, 1)), ('write', (2, 3))):
-    rows[f'memory_{name}_chunk_ms'] = timing.spread(1e3 * seconds[:, late])
+  for name, pair in calls.items():
+    seconds = timing.alternate(pair, 4 * repeats, rounds=4)
+    rows[f'memory_{name}_chunk_ms'] = timing.spread(1e3 * seconds[:, 1])
     rows[f'memory_{name}_chunk100_over_chunk5'] = timing.spread(
-      seconds[:, late] / seconds[:, early]
+      seconds[:, 1] / seconds[:, 0]
     )
   return rows
 
