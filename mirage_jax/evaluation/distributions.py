@@ -24,9 +24,14 @@ def _block_means(
 
 
 def _scaled(real: Array, *sets: Array) -> list[Array]:
-  """All sets in units of the real set's spread, feature by feature."""
-  flat = real.reshape(-1, real.shape[-1])
-  centre, spread = flat.mean(0), flat.std(0) + 1e-6
+  """All sets about the real set's mean, in units of its overall spread.
+
+  One scale for all features: some hardly vary in a small real set, and must
+  not count for more than those that do.
+  """
+  flat = real.reshape(-1, real.shape[-1]).astype(np.float64)
+  centre = flat.mean(0)
+  spread = np.sqrt(((flat - centre) ** 2).mean()) + 1e-12
   return [(x - centre) / spread for x in (real, *sets)]
 
 

@@ -32,7 +32,7 @@ from mirage_jax.evaluation.contests import (
 from mirage_jax.evaluation.visibility import visibility
 from mirage_jax.geometry.clips import Clip, take_frames
 
-MIN_SHARE = 0.25
+MIN_SHARE = 0.1
 ELSEWHERE_M = 2.0  # as far as turning by 57 degrees
 
 
@@ -114,7 +114,7 @@ def own_return(source: Any, contest: Contest) -> Result:
 
   Returns:
     `own_psnr_db` over all compared pixels of an episode; `own_lpips` over its
-    frames of which at least a quarter is compared (other pixels are equal in
+    frames of which at least a tenth is compared (other pixels are equal in
     both pictures); `own_contrast_db`.
 
   Raises:

@@ -89,19 +89,31 @@ def format_interval(value: Interval) -> str:
   return f'{text} [{low:.{digits}f}, {high:.{digits}f}]'
 
 
-def markdown_table(suite: Suite, metrics: Sequence[str] | None = None) -> str:
-  """A Markdown table of a suite: players down, metrics across."""
-  names = list(suite)
-  if metrics is None:
-    metrics = list(dict.fromkeys(m for x in suite.values() for m in x))
+def markdown_table(suite: Suite) -> str:
+  """Markdown tables of a suite: players and then pairs, metrics across."""
+  pairs = {name: x for name, x in suite.items() if ' minus ' in name}
+  players = {name: x for name, x in suite.items() if name not in pairs}
+  return '\n'.join(_table(part) for part in (players, pairs) if part)
+
+
+def _table(suite: Suite) -> str:
+  metrics = list(dict.fromkeys(m for x in suite.values() for m in x))
   lines = [
     '| | ' + ' | '.join(metrics) + ' |',
     '|---' * (len(metrics) + 1) + '|',
   ]
-  for name in names:
-    cells = [format_interval(suite[name].get(m, {})) for m in metrics]
+  for name, values in suite.items():
+    cells = [format_interval(values.get(m, {})) for m in metrics]
     lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
   return '\n'.join(lines) + '\n'
+
+
+def headline(suite: Suite) -> dict[str, dict[str, float | None]]:
+  """The means of a suite, for one line of JSON."""
+  return {
+    name: {metric: value['mean'] for metric, value in metrics.items()}
+    for name, metrics in suite.items()
+  }
 
 
 def plot_curve(path: str | os.PathLike, title: str, curve: Curve) -> None:

@@ -9,6 +9,7 @@ a folder has true frames along its own path and out and back along it.
 import dataclasses
 import functools
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -95,6 +96,23 @@ def make_scene(request: Request, index: int = 0) -> Scene:
   return _folder_scene(request)
 
 
+def open_episodes(request: Request, count: int) -> Sequence[Clip]:
+  """At most `count` clips along a request's path, with their truth.
+
+  Worlds give as many test clips as asked; a folder gives clips that start half
+  a path after each other, as many as it holds.
+  """
+  if not request.source_is_folder:
+    return _world_source(request, count)
+  total = len(read_folder(request.source).clip.time_s)
+  reach = request.every * int(_steps(request).max())
+  starts = range(request.start, total - reach, max(1, reach // 2))
+  if not starts:
+    starts = [request.start]
+  requests = [dataclasses.replace(request, start=i) for i in starts[:count]]
+  return [_folder_scene(each).clip for each in requests]
+
+
 def check_path(request: Request) -> None:
   """Raises ValueError or FileNotFoundError for a path that there is not."""
   name = request.camera_path
@@ -112,18 +130,28 @@ def check_path(request: Request) -> None:
     )
 
 
-def _world_clip(request: Request, index: int) -> Clip:
-  name = request.camera_path
-  options: dict[str, Any] = {
+def _world_options(request: Request) -> dict[str, Any]:
+  return {
     'frames': request.frames,
     'height': request.height,
     'width': request.width,
   }
-  if name in worlds.PATHS:
-    options['paths'] = (name,)
-  if name == 'clip' or name in worlds.PATHS:
-    options |= {'clips': index + 1, 'seed': request.seed, 'split': 'test'}
-    return fill_masks(open_source(request.source, **options)[index])
+
+
+def _world_source(request: Request, count: int):
+  """Test clips of a world along a path that it knows."""
+  options = _world_options(request)
+  if request.camera_path != 'clip':
+    options['paths'] = (request.camera_path,)
+  return open_source(
+    request.source, clips=count, seed=request.seed, split='test', **options
+  )
+
+
+def _world_clip(request: Request, index: int) -> Clip:
+  if request.camera_path in ('clip', *worlds.PATHS):
+    return fill_masks(_world_source(request, index + 1)[index])
+  options = _world_options(request)
   config = worlds.WorldConfig(kind=request.source, **options)
   key = jax.random.fold_in(jax.random.key(request.seed), index)
   build, walk = jax.random.split(key)
@@ -199,13 +227,7 @@ def _folder_order(request: Request, total: int) -> np.ndarray:
   Raises:
     ValueError: when it has too few.
   """
-  if request.camera_path == 'clip':
-    steps = np.arange(request.frames)
-  elif request.camera_path == 'out_and_back':
-    there = np.arange(request.frames)
-    steps = np.minimum(there, there[::-1])
-  else:
-    steps = np.arange(request.observed)
+  steps = _steps(request)
   order = request.start + request.every * steps
   if order.max() >= total:
     raise ValueError(
@@ -213,3 +235,13 @@ def _folder_order(request: Request, total: int) -> np.ndarray:
       f'{order.max() + 1}; lower --chunks, --every or --start'
     )
   return order
+
+
+def _steps(request: Request) -> np.ndarray:
+  """Offsets of a folder's frames along the path."""
+  if request.camera_path == 'clip':
+    return np.arange(request.frames)
+  if request.camera_path == 'out_and_back':
+    there = np.arange(request.frames)
+    return np.minimum(there, there[::-1])
+  return np.arange(request.observed)

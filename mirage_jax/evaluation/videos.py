@@ -66,6 +66,11 @@ def beside(panels: Sequence[Frames], gap: int = 4) -> Frames:
   return np.concatenate(parts, axis=2)
 
 
+def below(rows: Sequence[Frames]) -> Frames:
+  """Videos of one width below each other."""
+  return np.concatenate(list(rows), axis=1)
+
+
 def example_rows(
   example: Example, names: Sequence[str], titles: Mapping[str, str]
 ) -> dict[str, Frames]:
@@ -147,7 +152,14 @@ def write_picture(path: str | os.PathLike, picture: UInt8[Array, 'h w 3']):
     Image.fromarray(np.asarray(picture)).save(temporary, format='png')
 
 
-def contact_sheet(frames: Frames, count: int = 8) -> UInt8[Array, '_ _ 3']:
-  """Evenly spaced frames of a video, below one another."""
-  index = np.linspace(0, len(frames) - 1, min(count, len(frames)))
-  return np.concatenate(list(np.asarray(frames)[index.round().astype(int)]))
+def contact_sheet(
+  frames: Frames, count: int = 8, columns: int = 1
+) -> UInt8[Array, '_ _ 3']:
+  """Evenly spaced frames of a video in rows, read from left to right."""
+  count = min(count, len(frames))
+  index = np.linspace(0, len(frames) - 1, count).round().astype(int)
+  index = np.pad(index, (0, -count % columns), mode='edge')
+  cells = np.asarray(frames)[index, None]
+  starts = range(0, len(cells), columns)
+  rows = [beside(list(cells[i : i + columns])) for i in starts]
+  return np.concatenate(rows, axis=1)[0]

@@ -1,0 +1,121 @@
+"""Evaluates models and memories by suites.
+
+  python -m launch.evaluate --suite=closed_loop,exploration,own_return \
+    --checkpoint=rooms_tiny,rooms_tiny_window --source=rooms --output=DIR
+  python -m launch.evaluate --suite=readout --source=FOLDER --output=DIR
+
+Writes into --output: `metrics.json`, `report.md` (tables), `plots/`, and
+`videos/`. Several checkpoints play the same episodes; the first is compared
+with each other one by paired differences. The suites of memories (readout,
+retention, cost) need no checkpoint.
+"""
+
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from absl import flags
+
+from launch import suites
+from launch.errors import run_program
+from launch.playing import Entrant, flag_list, open_entrants
+from mirage_jax.evaluation import reports
+from mirage_jax.evaluation.outputs import staged
+
+_SUITE = flags.DEFINE_string(
+  'suite',
+  'closed_loop,exploration,own_return',
+  f'Some of {", ".join(suites.SUITES)} with commas between them, or all.',
+)
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', None, 'Workdirs, released folders or shipped names, by commas.'
+)
+_SOURCE = flags.DEFINE_string(
+  'source', 'rooms', "'rooms', 'streets', or a folder with a transforms.json."
+)
+_EPISODES = flags.DEFINE_integer('episodes', 64, 'Episodes of each suite.')
+_FRAMES = flags.DEFINE_integer('frames', 48, 'Frames of an episode.')
+_OBSERVED = flags.DEFINE_integer(
+  'observed', 16, 'Frames given; own_return gives only a window, at least 4.'
+)
+_BATCH = flags.DEFINE_integer('batch', 8, 'Episodes played at once.')
+_VIDEOS = flags.DEFINE_integer('videos', 2, 'Videos written of each suite.')
+_STRIDE = flags.DEFINE_integer(
+  'stride', None, 'Downsampling of a folder in readout; 2 if not given.'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of episodes, noise and bootstrap.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
+
+
+def main(_) -> dict[str, Any]:
+  """Runs the suites that the flags name and returns their main figures."""
+  names = choose_suites(_SUITE.value)
+  if _OUTPUT.value is None:
+    raise ValueError('--output is missing; give a folder for the results')
+  for flag in (_EPISODES, _BATCH, _OBSERVED):
+    if flag.value < 1:
+      raise ValueError(f'--{flag.name}={flag.value}; expected 1 or more')
+  output = pathlib.Path(_OUTPUT.value)
+  entrants = open_asked(names)
+  setting = suites.Setting(
+    source=_SOURCE.value,
+    episodes=_EPISODES.value,
+    frames=_FRAMES.value,
+    observed=_OBSERVED.value,
+    batch=_BATCH.value,
+    videos=_VIDEOS.value,
+    stride=_STRIDE.value,
+    seed=_SEED.value,
+  )
+  figures = {}
+  for name in names:
+    print(f'{name}: starting', flush=True)
+    table = run_suite(suites.SUITES[name], setting, entrants, output, name)
+    figures[name] = reports.headline(table)
+  return {'metrics': str(output / 'metrics.json'), **figures}
+
+
+def choose_suites(text: str) -> list[str]:
+  """The suites that a flag names.
+
+  Raises:
+    ValueError: for an unknown one, or none.
+  """
+  names = list(suites.SUITES) if text == 'all' else flag_list(text)
+  unknown = [name for name in names if name not in suites.SUITES]
+  if unknown or not names:
+    raise ValueError(
+      f"unknown suite '{','.join(unknown)}'; have "
+      f'{", ".join(suites.SUITES)}, all'
+    )
+  return names
+
+
+def open_asked(names: list[str]) -> dict[str, Entrant]:
+  """The checkpoints, which suites of models need and others may have."""
+  checkpoints = flag_list(_CHECKPOINT.value)
+  needed = [name for name in names if name in suites.OF_MODELS]
+  if checkpoints or needed:
+    return open_entrants(checkpoints)
+  return {}
+
+
+def run_suite(
+  suite: Callable[..., reports.Suite],
+  setting: suites.Setting,
+  entrants: Mapping[str, Entrant],
+  output: pathlib.Path,
+  name: str,
+) -> reports.Suite:
+  """Runs one suite and writes what it found."""
+  with staged(output) as folder:
+    table = suite(setting, entrants, folder)
+    text = f'## {name} ({setting.source})\n\n{reports.markdown_table(table)}'
+    reports.write_text(folder / f'{name}.md', text)
+  reports.write_metrics(output / 'metrics.json', {name: table})
+  print(text, flush=True)
+  return table
+
+
+if __name__ == '__main__':
+  run_program(main)

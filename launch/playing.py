@@ -1,0 +1,90 @@
+"""Checkpoints as players of closed-loop episodes."""
+
+import dataclasses
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import ml_collections
+
+from launch import build
+from mirage_jax.evaluation.rollouts import Player, make_player
+from mirage_jax.models.mirage import Mirage
+
+
+@dataclasses.dataclass(frozen=True)
+class Entrant:
+  """A checkpoint that plays.
+
+  Attributes:
+    model: the world model.
+    params: its variables.
+    config: the experiment that made it.
+    player: the closed loop with the config's sampler.
+  """
+
+  model: Mirage
+  params: Any
+  config: ml_collections.ConfigDict
+  player: Player
+
+  @property
+  def window(self) -> tuple[int, int]:
+    """Frames of the window, and frames generated at once."""
+    return self.config.data.context, self.config.data.target
+
+  @property
+  def size(self) -> tuple[int, int]:
+    """Height and width of its frames."""
+    return self.config.source.height, self.config.source.width
+
+
+def names_of(checkpoints: Sequence[str]) -> list[str]:
+  """Short names: the last part of each path where these differ.
+
+  Raises:
+    ValueError: when one checkpoint is given twice, or none is.
+  """
+  if not checkpoints or not all(checkpoints):
+    raise ValueError(
+      'no checkpoint given; --checkpoint takes a workdir, a released folder or '
+      'a shipped name, or several with commas between them'
+    )
+  if len(set(checkpoints)) < len(checkpoints):
+    raise ValueError(
+      f'--checkpoint={",".join(checkpoints)} names one twice; give each once'
+    )
+  short = [pathlib.PurePath(x).name for x in checkpoints]
+  return short if len(set(short)) == len(short) else list(checkpoints)
+
+
+def open_entrants(checkpoints: Sequence[str]) -> dict[str, Entrant]:
+  """Loads checkpoints that are to be compared, by their short names.
+
+  Raises:
+    FileNotFoundError: a checkpoint that there is not.
+    ValueError: damaged ones, or ones with frames of different sizes.
+  """
+  entrants = {}
+  for name, checkpoint in zip(names_of(checkpoints), checkpoints, strict=True):
+    model, params, config = build.load_model(checkpoint)
+    player = make_player(
+      model,
+      jax.tree.map(jax.numpy.asarray, params),
+      build.make_sampler(config),
+      config.data.context,
+      config.data.target,
+    )
+    entrants[name] = Entrant(model, params, config, player)
+  sizes = {name: x.size for name, x in entrants.items()}
+  if len(set(sizes.values())) > 1:
+    raise ValueError(
+      f'checkpoints of different sizes {sizes}; compare models of one size'
+    )
+  return entrants
+
+
+def flag_list(text: str | None) -> list[str]:
+  """The parts of a flag between its commas."""
+  return [part.strip() for part in (text or '').split(',') if part.strip()]

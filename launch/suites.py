@@ -1,0 +1,205 @@
+"""The suites of `launch.evaluate`: each runs, writes its pictures, and
+returns its table."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from launch.playing import Entrant
+from mirage_jax import worlds
+from mirage_jax.evaluation import (
+  cost,
+  own_return,
+  protocols,
+  readout,
+  readout_figures,
+  reports,
+  retention,
+  scenes,
+  videos,
+)
+from mirage_jax.evaluation.contests import Contest, Result
+from mirage_jax.evaluation.reports import Suite
+from mirage_jax.memory.contract import Memory
+
+OWN_OBSERVED = 4
+READOUT_SCENES, RETENTION_SCENES = 16, 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What the flags of `launch.evaluate` say; see there."""
+
+  source: str
+  episodes: int
+  frames: int
+  observed: int
+  batch: int
+  videos: int
+  stride: int | None
+  seed: int
+
+
+def _play(
+  run: Callable[..., Result],
+  setting: Setting,
+  entrants: Mapping[str, Entrant],
+  path: str,
+  folder: pathlib.Path,
+) -> Suite:
+  """Plays a closed-loop suite along `path` and draws what it found."""
+  height, width = next(iter(entrants.values())).size
+  name, generated = run.__name__, setting.frames - setting.observed
+  if generated < 1:
+    raise ValueError(
+      f'--frames={setting.frames} leaves nothing to generate after '
+      f'{setting.observed} observed frames; raise --frames'
+    )
+  request = scenes.Request(
+    setting.source,
+    path,
+    setting.observed,
+    generated,
+    height,
+    width,
+    setting.seed,
+  )
+  clips = scenes.open_episodes(request, setting.episodes)
+  if len(clips) < setting.episodes:
+    print(f'{setting.source} has {len(clips)} episodes, not {setting.episodes}')
+  contest = Contest(
+    players={name: entrant.player for name, entrant in entrants.items()},
+    windows=[entrant.window for entrant in entrants.values()],
+    observed=setting.observed,
+    episodes=min(setting.episodes, len(clips)),
+    batch=setting.batch,
+    seed=setting.seed,
+    examples=setting.videos,
+  )
+  result = run(clips, contest)
+  table = reports.summarise(result, list(entrants), setting.seed)
+  draw(folder, name, result, table, list(entrants))
+  for fact, value in result.facts.items():
+    print(f'{name}: {fact} = {value}')
+  return table
+
+
+def draw(
+  folder: pathlib.Path,
+  name: str,
+  result: Result,
+  table: Suite,
+  models: list[str],
+) -> None:
+  """Writes the plots and videos of a closed-loop suite."""
+  for i, (title, curve) in enumerate(result.curves.items()):
+    reports.plot_curve(folder / f'plots/{name}_curve{i}.png', title, curve)
+  for metric in list(next(iter(result.values.values())))[:2]:
+    reports.plot_scores(folder / f'plots/{name}_{metric}.png', table, metric)
+  for i, example in enumerate(result.examples):
+    shown = [*models, 'oracle_memory']
+    rows = videos.example_rows(example, shown, {})
+    frames = videos.below(list(rows.values()))
+    videos.write_video(folder / f'videos/{name}_{i}.mp4', frames)
+    sheet = videos.contact_sheet(frames, 12, columns=2)
+    videos.write_picture(folder / f'videos/{name}_{i}.png', sheet)
+
+
+def closed_loop(setting, entrants, folder) -> Suite:
+  """Leave and return, against the truth."""
+  return _play(protocols.closed_loop, setting, entrants, 'out_and_back', folder)
+
+
+def exploration(setting, entrants, folder) -> Suite:
+  """Places that nobody has seen, against the truth."""
+  path = 'explore' if setting.source in worlds.KINDS else 'clip'
+  return _play(protocols.exploration, setting, entrants, path, folder)
+
+
+def own_returns(setting, entrants, folder) -> Suite:
+  """Return to generated places, against the own first view."""
+  observed = max([OWN_OBSERVED, *(x.window[0] for x in entrants.values())])
+  setting = dataclasses.replace(setting, observed=observed)
+  return _play(own_return.own_return, setting, entrants, 'out_and_back', folder)
+
+
+def _memories(entrants: Mapping[str, Entrant]) -> dict[str, Memory]:
+  """The standard memories, and those of the checkpoints by their names."""
+  memories = dict(readout.MEMORIES)
+  for name, entrant in entrants.items():
+    if entrant.model.memory is not None:
+      memories[name] = entrant.model.memory
+  return memories
+
+
+def held_out_views(setting, entrants, folder) -> Suite:
+  """What memories show of held-out frames; needs no generator."""
+  table, views = readout.run(
+    setting.source,
+    _memories(entrants),
+    stride=setting.stride,
+    scenes=min(setting.episodes, READOUT_SCENES),
+    seed=setting.seed,
+  )
+  panels = readout_figures.panels(views[0])
+  sheet = readout_figures.contact_sheet(panels)
+  videos.write_picture(folder / 'plots/readout.png', sheet)
+  video = videos.enlarge(panels, 1200)
+  videos.write_video(folder / 'videos/readout.mp4', video, fps=4)
+  for metric in ('psnr_db', 'psnr_all_db', 'coverage'):
+    reports.plot_scores(folder / f'plots/readout_{metric}.png', table, metric)
+  return table
+
+
+def _check_world(setting: Setting, suite: str) -> None:
+  if setting.source not in worlds.KINDS:
+    raise ValueError(
+      f"suite {suite} is measured in long worlds, not in '{setting.source}'; "
+      'give --source=rooms or streets'
+    )
+
+
+def retained(setting, entrants, folder) -> Suite:
+  """What later writes cost what was written first."""
+  _check_world(setting, 'retention')
+  table, curves = retention.run(
+    _memories(entrants),
+    setting.source,
+    scenes=min(setting.episodes, RETENTION_SCENES),
+    seed=setting.seed,
+  )
+  shown = {
+    name: (np.arange(curve.shape[1]), np.nanmean(curve, 0))
+    for name, curve in curves.items()
+  }
+  title = 'psnr_db of the first chunk against writes'
+  reports.plot_curve(folder / 'plots/retention.png', title, shown)
+  return table
+
+
+def costs(setting, entrants, folder) -> Suite:
+  """Bytes and milliseconds against the number of chunks."""
+  _check_world(setting, 'cost')
+  table, sizes = cost.run(
+    _memories(entrants), setting.source, seed=setting.seed
+  )
+  shown = {
+    name: (np.arange(len(each)), np.array(each) / 2**20)
+    for name, each in sizes.items()
+  }
+  title = 'MiB against chunks written'
+  reports.plot_curve(folder / 'plots/cost.png', title, shown)
+  return table
+
+
+OF_MODELS = ('closed_loop', 'exploration', 'own_return')
+SUITES: Mapping[str, Callable[..., Suite]] = {
+  'closed_loop': closed_loop,
+  'exploration': exploration,
+  'own_return': own_returns,
+  'readout': held_out_views,
+  'retention': retained,
+  'cost': costs,
+}
