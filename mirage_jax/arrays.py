@@ -7,8 +7,8 @@ p points, o objects. Leading axes that a function maps over are `*batch`.
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, Int, Key, UInt8
+from jaxtyping import Bool, Float, Int, Key, UInt8, UInt32
 
 Array = jax.Array | np.ndarray
 
-__all__ = ['Array', 'Bool', 'Float', 'Int', 'Key', 'UInt8']
+__all__ = ['Array', 'Bool', 'Float', 'Int', 'Key', 'UInt8', 'UInt32']

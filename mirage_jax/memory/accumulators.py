@@ -1,9 +1,10 @@
-"""Exact sums: 48-bit integers in two words, so that addition has no order.
+"""Exact sums: 48- or 40-bit integers, so that addition has no order.
 
 A sum is `high * 2**32 + low` in two's complement, the one representation of
 its value; hence any order of additions and subtractions gives the same bits.
 """
 
+import itertools
 import math
 
 import flax.struct
@@ -11,35 +12,32 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, Int
 
-BITS = 48
-BYTES = BITS // 8
-
 
 @flax.struct.dataclass
 class Wide:
-  """Signed 48-bit integers.
+  """Signed integers in two words.
 
   Attributes:
     low: `[e, c]` uint32, the low word.
-    high: `[e, c]` int16, the high word.
+    high: `[e, c]` int16 (48 bits in all) or int8 (40 bits), the high word.
   """
 
   low: Int[Array, 'e c']
   high: Int[Array, 'e c']
 
 
-def zeros(entries: int, columns: int) -> Wide:
-  """Sums that are all zero."""
-  shape = (entries, columns)
-  return Wide(jnp.zeros(shape, jnp.uint32), jnp.zeros(shape, jnp.int16))
+def zeros(entries: int, columns: int, bits: int) -> Wide:
+  """Sums of 40 or 48 bits that are all zero."""
+  shape, high = (entries, columns), {40: jnp.int8, 48: jnp.int16}[bits]
+  return Wide(jnp.zeros(shape, jnp.uint32), jnp.zeros(shape, high))
 
 
 def add(sums: Wide, delta: Int[Array, 'e c']) -> tuple[Wide, Bool[Array, '']]:
-  """Adds int32 values (negative ones borrow); True if any sum left its range."""
+  """Adds int32 values (negative ones borrow); True if a sum left its range."""
   low = sums.low + delta.astype(jnp.uint32)
   carry = (low < sums.low).astype(jnp.int32)
   high = sums.high.astype(jnp.int32) + (delta >> 31) + carry
-  return _narrow(low, high)
+  return _narrow(low, high, sums.high.dtype)
 
 
 def merge(first: Wide, second: Wide) -> tuple[Wide, Bool[Array, '']]:
@@ -47,7 +45,7 @@ def merge(first: Wide, second: Wide) -> tuple[Wide, Bool[Array, '']]:
   low = first.low + second.low
   carry = (low < first.low).astype(jnp.int32)
   high = first.high.astype(jnp.int32) + second.high.astype(jnp.int32) + carry
-  return _narrow(low, high)
+  return _narrow(low, high, first.high.dtype)
 
 
 def to_float(sums: Wide) -> Float[Array, 'e c']:
@@ -55,9 +53,9 @@ def to_float(sums: Wide) -> Float[Array, 'e c']:
   return sums.high.astype(jnp.float32) * 2.0**32 + sums.low.astype(jnp.float32)
 
 
-def capacity(largest: int) -> int:
+def capacity(largest: int, bits: int) -> int:
   """How many values of at most `largest` always fit into one sum."""
-  return (2 ** (BITS - 1) - 1) // largest
+  return (2 ** (bits - 1) - 1) // largest
 
 
 def pieces(count: int, largest: int) -> list[slice]:
@@ -65,10 +63,10 @@ def pieces(count: int, largest: int) -> list[slice]:
   size = (2**31 - 1) // largest
   number = math.ceil(count / size)
   bounds = [count * i // max(number, 1) for i in range(number + 1)]
-  return [slice(a, b) for a, b in zip(bounds, bounds[1:], strict=False)]
+  return [slice(a, b) for a, b in itertools.pairwise(bounds)]
 
 
-def _narrow(low, high):
-  """Two words from a high word that may have left int16."""
-  narrow = high.astype(jnp.int16)
+def _narrow(low, high, dtype):
+  """Two words from a high word that may have left its type."""
+  narrow = high.astype(dtype)
   return Wide(low, narrow), (narrow.astype(jnp.int32) != high).any()

@@ -1,0 +1,146 @@
+"""Where a view grid keeps a point: view cells, their bins, and table rows.
+
+A *view cell* is a box of camera positions and a sector of headings. It holds
+what its cameras saw in *bins* round its centre: small pieces of the sphere of
+directions, times a range of log distance. Positions are integers relative to
+the view cell, so what is written is the same on every device.
+"""
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from mirage_jax.arrays import Array, Bool, Float, Int, UInt32
+from mirage_jax.geometry import cameras as pinhole
+
+WEIGHTS = 4  # weights of points are 1 ... 4 integers
+HEADING = 127  # a unit vector in integers
+
+
+@flax.struct.dataclass
+class ViewObservation:
+  """What is written: points p, and the t views that they were seen from.
+
+  Attributes:
+    key: `[p]` uint32, names the point's view cell and bin.
+    content: `[p, c]` columns of `view_tables`, not yet weighted.
+    features: `[p, f]` float32 in [-1, 1], or int32 in 0 ... 255 if exact.
+    weight: `[p]` int32 in 0 ... 4, 0 = nothing is written.
+    view_slot: `[t]` int32, rows of the view table.
+    view_content: `[t, v]` int32, its columns.
+  """
+
+  key: UInt32[Array, 'p']
+  content: Int[Array, 'p c']
+  features: Array
+  weight: Int[Array, 'p']
+  view_slot: Int[Array, 't']
+  view_content: Int[Array, 't v']
+
+
+def mix(*words: Array) -> Array:
+  """A uint32 hash of integer arrays (the finaliser of MurmurHash3)."""
+  hashed = jnp.uint32(0x9E3779B9)
+  for word in words:
+    hashed = (hashed ^ word.astype(jnp.uint32)) * jnp.uint32(0x85EBCA6B)
+    hashed = hashed ^ (hashed >> 15)
+    hashed = hashed * jnp.uint32(0xC2B2AE35)
+    hashed = hashed ^ (hashed >> 13)
+  return hashed
+
+
+def rows_of(config, key: UInt32[Array, 'p'], choice: int) -> Int[Array, 'p']:
+  """The row of each key in part `choice` of the table."""
+  size = config.entries // config.choices
+  hashed = mix(key, jnp.full(key.shape, choice + 1))
+  return choice * size + (hashed % jnp.uint32(size)).astype(jnp.int32)
+
+
+def heading_of(config, forward: Float[Array, '*v 3']) -> Int[Array, '*v']:
+  """The sector of headings that viewing directions fall into."""
+  turn = jnp.arctan2(forward[..., 0], forward[..., 2]) / (2 * jnp.pi)
+  # Sectors are centred on the first camera's heading, which is 0.
+  return jnp.round(turn * config.headings).astype(jnp.int32) % config.headings
+
+
+def view_key(
+  config,
+  position: Float[Array, '*v 3'],
+  forward: Float[Array, '*v 3'],
+  generated: Bool[Array, '*v'],
+) -> tuple[UInt32[Array, '*v'], Float[Array, '*v 3']]:
+  """uint32 name and centre (metres) of the view cells of cameras.
+
+  `position` is in units and `forward` of any length, both in the scene's
+  frame and quantised, or means of such.
+  """
+  # Cells are centred on the first camera's position, which is the origin.
+  cell = jnp.round(position * (config.unit_m / config.cell_m))
+  words = [cell[..., i].astype(jnp.int32) for i in range(3)]
+  words += [heading_of(config, forward), generated.astype(jnp.int32)]
+  return mix(*words), cell * config.cell_m
+
+
+def bin_key(
+  config, view: UInt32[Array, 'p'], relative: Float[Array, 'p 3']
+) -> UInt32[Array, 'p']:
+  """uint32 name of the bin of points, units from their view cell's centre."""
+  distance = jnp.linalg.norm(relative, axis=-1)
+  safe = jnp.maximum(distance, 1e-3)
+  rise = jnp.arcsin(jnp.clip(relative[..., 1] / safe, -1, 1)) + jnp.pi / 2
+  row = jnp.floor(rise / config.bin_rad)
+  middle = (row + 0.5) * config.bin_rad - jnp.pi / 2
+  columns = jnp.round(2 * jnp.pi * jnp.cos(middle) / config.bin_rad)
+  turn = jnp.arctan2(relative[..., 0], relative[..., 2]) / (2 * jnp.pi) + 0.5
+  column = jnp.floor(turn * jnp.maximum(columns, 1))
+  shell = jnp.floor(jnp.log(safe) / config.log_depth)
+  return mix(view, *(x.astype(jnp.int32) for x in (row, column, shell)))
+
+
+def observe(
+  config, state, cameras, depth_m, features, weight, generated
+) -> ViewObservation:
+  """Quantises posed depth images; see `ViewGrid.observe`."""
+  local = pinhole.relative_to(cameras, state.frame)
+  local, depth_m, weight = jax.lax.stop_gradient((local, depth_m, weight))
+  position = jnp.round(local.world_from_camera[:, :3, 3] / config.unit_m)
+  forward = jnp.round(local.world_from_camera[:, :3, 2] * HEADING)
+  made = jnp.full(position.shape[:1], bool(generated))
+  view, centre = view_key(config, position, forward, made)
+  slot = (view % jnp.uint32(config.views)).astype(jnp.int32)
+  points = pinhole.unproject(local, depth_m)  # [t, h, w, 3]
+  relative = (points - centre[:, None, None]) / config.unit_m
+  near = (jnp.abs(relative) < config.far_m / config.unit_m).all(-1)
+  relative = jnp.round(jnp.where(near[..., None], relative, 0))
+  weight = jnp.where((depth_m > 0) & near, weight.astype(jnp.float32), 0)
+  units = jnp.clip(jnp.round(weight * WEIGHTS), 1, WEIGHTS)
+  shape = depth_m.shape
+  each = lambda x: jnp.broadcast_to(x[:, None, None], shape).reshape(-1)
+  relative = relative.reshape(-1, 3)
+  slots = each(slot)[:, None]
+  return ViewObservation(
+    key=bin_key(config, each(view), relative),
+    content=jnp.concatenate([slots, relative.astype(jnp.int32)], axis=1),
+    features=_quantise_features(config, features),
+    weight=jnp.where(weight > 0, units, 0).astype(jnp.int32).reshape(-1),
+    view_slot=slot,
+    view_content=_view_content(position, forward, made),
+  )
+
+
+def _quantise_features(config, features):
+  rows = features.reshape(-1, config.features)
+  if not config.exact:
+    return rows
+  return jnp.round((jnp.clip(rows, -1, 1) + 1) * 127.5).astype(jnp.int32)
+
+
+def _view_content(position, forward, made):
+  """Columns of the view table: count, position, heading, generated."""
+  parts = [
+    jnp.ones_like(made, jnp.int32)[:, None],
+    position.astype(jnp.int32),
+    forward.astype(jnp.int32),
+    made.astype(jnp.int32)[:, None],
+  ]
+  return jnp.concatenate(parts, axis=1)

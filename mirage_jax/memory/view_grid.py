@@ -1,0 +1,168 @@
+"""A view grid: a hashed table of surfels that know where they were seen from.
+
+Surfaces look alike from near views and not from far ones: poses drift, cameras
+expose differently, things shine. So the bins of a view grid belong to the cell
+of camera positions and headings that saw them, and a reading asks the nearest
+such cells first. It is written by one scatter-add, of fixed size, and claims
+all the laws of a memory; `view_tables` says how entries are told apart.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mirage_jax.arrays import Array, Float
+from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.memory import accumulators, view_bins, view_splatting
+from mirage_jax.memory import view_tables as tables
+from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.view_bins import ViewObservation
+from mirage_jax.memory.view_tables import ViewGridState
+
+
+@dataclasses.dataclass(frozen=True)
+class ViewGrid:
+  """The configuration of a view grid; its states are of one scene each.
+
+  Attributes:
+    entries: rows of the table, a multiple of `choices`.
+    choices: rows that each entry is added to.
+    rounds: rounds of peeling; each frees entries that shared all their rows.
+    views: slots for view cells.
+    cell_m: edge of a view cell, metres.
+    headings: sectors of viewing directions of a view cell.
+    bin_rad: angle of a bin, seen from its view cell's centre.
+    log_depth: range of a bin's distance, as a natural logarithm.
+    features: features of a point, rgb first.
+    exact: integer sums (order-free, bit for bit) instead of float32 ones.
+    unit_m: positions are kept in multiples of this.
+    near_m: nearest depth that is read.
+    far_m: farthest point that is kept, from its view cell's centre.
+    visible: surfels that one view may draw; the nearest view cells' first.
+    most_pixels: largest radius of a drawn surfel.
+    spread: radius of a surfel in halves of its bin's width.
+    same_surface: relative depth within which surfels are blended.
+    view_reach: e-folding distance of views (metres plus radians).
+    generated_distance: how much farther generated views count.
+    confidence: logistic of 1, the view's distance, and evidence.
+  """
+
+  entries: int = 3 * 2**17
+  choices: int = 3
+  rounds: int = 16
+  views: int = 4096
+  cell_m: float = 0.5
+  headings: int = 8
+  bin_rad: float = 0.0183
+  log_depth: float = 0.25
+  features: int = 3
+  exact: bool = False
+  unit_m: float = 2**-8
+  near_m: float = 0.1
+  far_m: float = 16.0
+  visible: int = 2**16
+  most_pixels: int = 3
+  spread: float = 1.8
+  same_surface: float = 0.06
+  view_reach: float = 0.15
+  generated_distance: float = 1.0
+  confidence: tuple[float, float, float] = (0.0, -1.0, 1.0)
+
+  def __post_init__(self):
+    if self.entries < 1 or self.entries % self.choices:
+      raise ValueError(
+        f'entries is {self.entries}; expected a multiple of '
+        f'choices, {self.choices}'
+      )
+    if self.features < 3:
+      raise ValueError(
+        f'features is {self.features}; at least 3, the first are rgb'
+      )
+
+  def init(self, frame: Float[Array, '4 4']) -> ViewGridState:
+    """An empty memory; `frame` (world_from_scene) gives its axes."""
+    return tables.init(self, frame)
+
+  def observe(
+    self,
+    state: ViewGridState,
+    cameras: Cameras,
+    depth_m: Float[Array, 't h w'],
+    features: Float[Array, 't h w f'],
+    weight: Float[Array, 't h w'],
+    generated: bool = False,
+  ) -> ViewObservation:
+    """Points of posed depth images, sorted into bins of their view cells."""
+    return view_bins.observe(
+      self, state, cameras, depth_m, features, weight, generated
+    )
+
+  def write(
+    self, state: ViewGridState, observation: ViewObservation
+  ) -> ViewGridState:
+    """Adds an observation: `choices` rows for each of its points."""
+    return tables.write(self, state, observation, 1)
+
+  def read(
+    self, state: ViewGridState, cameras: Cameras, height: int, width: int
+  ) -> Readout:
+    """What is known of the views `[t]`."""
+    return view_splatting.read(self, state, cameras, height, width)
+
+  def merge(self, first: ViewGridState, second: ViewGridState) -> ViewGridState:
+    """What both have seen; refuses other frames or layouts (ValueError)."""
+    _check_alike(first, second)
+    overflow = first.overflow | second.overflow
+    sums = {}
+    for name in ('entries', 'views'):
+      one, other = getattr(first, name), getattr(second, name)
+      if self.exact:
+        sums[name], over = accumulators.merge(one, other)
+        overflow = overflow | over
+      else:
+        sums[name] = one + other
+    return first.replace(overflow=overflow, **sums)
+
+  def forget(
+    self, state: ViewGridState, observation: ViewObservation
+  ) -> ViewGridState:
+    """Takes a written observation out again; bit for bit if `exact`."""
+    return tables.write(self, state, observation, -1)
+
+  def advance(self, state: ViewGridState) -> ViewGridState:
+    """Nothing: near views come first, whatever their age."""
+    return state
+
+  def num_bytes(self, state: ViewGridState) -> int:
+    """Bytes of all arrays of the state."""
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
+
+  def load_factor(self, state: ViewGridState) -> Float[Array, 'l']:
+    """Entries a row, and the share of view slots in use.
+
+    Entries are counted from the share of empty rows, `exp(-load)` of each part.
+    """
+    empty = (tables.as_float(state.entries)[:, 0] == 0).mean()
+    load = -jnp.log(jnp.maximum(empty, 1 / self.entries)) / self.choices
+    used = (tables.as_float(state.views)[:, 0] > 0).mean()
+    return jnp.stack([load, used])
+
+
+def _check_alike(first: ViewGridState, second: ViewGridState) -> None:
+  """Raises ValueError unless two states can be added."""
+  shapes = [[x.shape for x in jax.tree.leaves(s)] for s in (first, second)]
+  if shapes[0] != shapes[1]:
+    raise ValueError(
+      f'cannot merge view grids of layouts {shapes[0]} and {shapes[1]}; '
+      'both must be made by one configuration'
+    )
+  frames = (first.frame, second.frame)
+  if any(isinstance(x, jax.core.Tracer) for x in frames):
+    return
+  if not np.array_equal(*map(np.asarray, frames)):
+    raise ValueError(
+      'cannot merge view grids of different scene frames; '
+      'init both with the same frame'
+    )

@@ -1,0 +1,129 @@
+"""Reading a view grid: surfels drawn into views, nearest cameras first.
+
+The first pass finds each pixel's surface: the nearest surfel of the nearest
+view cell that has any there. The second blends all surfels close to it, weighed
+by their distance from the pixel's centre and by how far their view cell is.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from mirage_jax.arrays import Array, Float
+from mirage_jax.geometry import cameras as pinhole
+from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.memory import view_tables
+from mirage_jax.memory.contract import Readout
+
+DEPTH_BITS = 18
+FAINTEST = -60.0  # exponents below give nothing in float32
+
+
+def read(config, state, cameras: Cameras, height: int, width: int) -> Readout:
+  """What the state shows of cameras `[t]`; see `ViewGrid.read`."""
+  local = pinhole.relative_to(cameras, state.frame)
+  views = view_tables.view_cells(config, state)
+  surfels = view_tables.surfels(config, state, views)
+  lost = jnp.where(state.overflow, jnp.nan, 1.0)
+  readout = jax.lax.map(
+    lambda camera: draw(config, views, surfels, camera, height, width), local
+  )
+  return jax.tree.map(lambda x: x * lost, readout)
+
+
+def view_distance(config, views, camera: Cameras) -> Float[Array, 'v']:
+  """Metres plus radians from a camera to the view cells; inf for none."""
+  pose = camera.world_from_camera
+  metres = jnp.linalg.norm(views.position - pose[:3, 3], axis=-1)
+  angle = jnp.arccos(jnp.clip(views.forward @ pose[:3, 2], -1, 1))
+  distance = metres + angle + config.generated_distance * views.generated
+  return jnp.where(views.held, distance, jnp.inf)
+
+
+def _choose(config, surfels, rank, inside):
+  """Rows of at most `visible` surfels in view, nearest view cells first."""
+  ranks = jnp.where(inside, rank[surfels.slot], config.views)
+  per_rank = jnp.zeros(config.views + 1, jnp.int32).at[ranks].add(1)
+  fits = jnp.cumsum(per_rank) <= config.visible
+  chosen = inside & fits[ranks]
+  return jnp.nonzero(
+    chosen, size=config.visible, fill_value=surfels.held.shape[0]
+  )[0]
+
+
+def draw(config, views, surfels, camera, height, width) -> Readout:
+  """One view `[h, w, ...]` of surfels."""
+  distance = view_distance(config, views, camera)
+  rank = jnp.argsort(jnp.argsort(distance))
+  uv, depth = pinhole.project(camera, surfels.points)
+  pixel = uv * jnp.array([width, height])
+  reach = config.most_pixels
+  inside = surfels.held & (depth > config.near_m) & (depth < 2 * config.far_m)
+  inside = inside & (pixel > -reach).all(-1)
+  inside = inside & (pixel < jnp.array([width, height]) + reach).all(-1)
+  chosen = _choose(config, surfels, rank, inside)
+  take = lambda x: x.at[chosen].get(mode='fill', fill_value=0)
+  held, slot, depth, pixel = map(
+    take, (surfels.held, surfels.slot, depth, pixel)
+  )
+  size = take(surfels.range_m) * config.bin_rad * config.spread
+  radius = size / jnp.maximum(depth, 1e-3) * camera.intrinsics[0] * width / 2
+  radius = jnp.clip(radius, 0.5, reach)
+  drops = _footprints(pixel, radius, held, reach, height, width)
+  steps = depth / (2 * config.far_m) * (2**DEPTH_BITS - 1)
+  order = (rank[slot] << DEPTH_BITS) + steps.astype(jnp.int32)
+  empty = jnp.full(height * width + 1, 2**31 - 1, jnp.int32)
+  for target, _ in drops:
+    empty = empty.at[target].min(order)
+  front = (empty & (2**DEPTH_BITS - 1)) / (2**DEPTH_BITS - 1) * 2 * config.far_m
+  front_rank = jnp.minimum(empty >> DEPTH_BITS, config.views - 1)
+  offset = distance[slot] - distance.min()
+  nearness = jnp.exp(jnp.maximum(-offset / config.view_reach, FAINTEST))
+  evidence = jnp.minimum(take(surfels.weight), 1)
+  columns = jnp.concatenate(
+    [take(surfels.features), jnp.stack([depth, evidence], axis=1)], axis=1
+  )
+  total = jnp.zeros((height * width + 1, columns.shape[1] + 1))
+  for target, closeness in drops:
+    same = jnp.abs(depth - front[target]) < config.same_surface * front[target]
+    share = jnp.where(same, closeness(radius) * nearness, 0)[:, None]
+    total = total.at[target].add(jnp.concatenate([columns * share, share], 1))
+  return _finish(config, total[:-1], distance[front_rank[:-1]], height, width)
+
+
+def _footprints(pixel, radius, held, reach, height, width):
+  """For each offset of a footprint: the pixels, and weights by closeness."""
+  corner = jnp.floor(pixel).astype(jnp.int32)
+  drops = []
+  for shift_y in range(-reach, reach + 1):
+    for shift_x in range(-reach, reach + 1):
+      at = corner + jnp.array([shift_x, shift_y])
+      apart = ((at + 0.5 - pixel) ** 2).sum(-1)
+      covered = held & ((at >= 0) & (at < jnp.array([width, height]))).all(-1)
+      if shift_x or shift_y:
+        covered = covered & (apart <= radius**2)
+      target = jnp.where(covered, at[:, 1] * width + at[:, 0], height * width)
+      closeness = lambda radius, apart=apart: (
+        jnp.exp(-apart / (0.72 * jnp.maximum(radius, 0.7) ** 2)) + 1e-6
+      )
+      drops.append((target, closeness))
+  return drops
+
+
+def _finish(config, total, distance, height, width) -> Readout:
+  """Means of what was drawn, and how far it can be trusted."""
+  share = total[:, -1:]
+  known = share[:, 0] > 0
+  mean = jnp.where(
+    known[:, None], total[:, :-1] / jnp.where(known[:, None], share, 1), 0
+  )
+  features, depth, evidence = mean[:, :-2], mean[:, -2], mean[:, -1]
+  bias, far, sure = config.confidence
+  far = far * jnp.minimum(distance, 10)
+  confidence = jax.nn.sigmoid(bias + far + sure * evidence)
+  image = lambda x: x.reshape(height, width, *x.shape[1:])
+  return Readout(
+    features=image(features),
+    depth_m=image(depth),
+    opacity=image(known.astype(jnp.float32)),
+    confidence=image(jnp.where(known, confidence, 0)),
+  )
