@@ -18,11 +18,11 @@ def get_config() -> ml_collections.ConfigDict:
   config.source.frames = 32
   config.source.height = 64
   config.source.width = 64
-  config.source.clips = 768
+  config.source.clips = 512
   config.source.rays_per_pixel = 4
 
   config.data = ml_collections.ConfigDict()
-  config.data.batch_size = 8
+  config.data.batch_size = 4
   config.data.history = 10
   config.data.context = 4
   config.data.target = 4
@@ -31,7 +31,13 @@ def get_config() -> ml_collections.ConfigDict:
   config.memory = ml_collections.ConfigDict()
   config.memory.kind = 'hash_grid'
   config.memory.cell_m = (0.64, 0.16, 0.06)
-  config.memory.entries = (2**12, 2**14, 2**15)
+  config.memory.entries = (2**13, 2**16, 2**17)
+  config.memory.evidence_levels = 2
+  config.memory.steps = 64
+  config.memory.sharp_m = 0.05
+  config.memory.weight_half = 1.0
+  config.memory.occupied_half = 0.5
+  config.memory.free_gain = 0.2
 
   config.model = ml_collections.ConfigDict()
   config.model.patch = 8
@@ -54,20 +60,20 @@ def get_config() -> ml_collections.ConfigDict:
   config.objective.levels.std = 1.0
 
   config.train = ml_collections.ConfigDict()
-  config.train.steps = 1500
+  config.train.steps = 1000
   config.train.log_every = 20
   config.train.image_every = 250
   config.train.checkpoint_every = 100
   config.train.keep = 2
-  config.train.keep_every = 0
-  config.train.ema = 0.999
+  config.train.keep_every = 1000
+  config.train.ema = 0.99
   config.train.precision = 'float32'
 
   config.optimizer = ml_collections.ConfigDict()
   config.optimizer.name = 'adamw'
-  config.optimizer.learning_rate = 1e-3
-  config.optimizer.schedule = 'cosine'
-  config.optimizer.final = 0.02
+  config.optimizer.learning_rate = 8e-4
+  config.optimizer.schedule = 'constant'
+  config.optimizer.final = 1.0
   config.optimizer.warmup = 50
   config.optimizer.steps = config.train.get_ref('steps')
   config.optimizer.weight_decay = 0.01
