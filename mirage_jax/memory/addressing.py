@@ -80,7 +80,7 @@ def quantise(
 def place(
   level: Level, points: Int[Array, 'p 3']
 ) -> tuple[Int[Array, 'p'], Int[Array, 'p 3'], Bool[Array, 'p']]:
-  """Row, position in the cell's block (1/32 cells), and whether it has a row."""
+  """Row, position in its block (1/32 cells), and whether there is a row."""
   cells = points // level.units
   within = (points - cells * level.units) * FRACTION // level.units
   row, inside = find_rows(level, cells)

@@ -25,6 +25,8 @@ class HashGrid:
   Attributes:
     cell_m: edge of a cell of each level, metres, coarse to fine.
     entries: table rows of each level, powers of two.
+    free_entries: rows of free-space evidence of each evidence level; by
+      default twice those of its surfaces.
     features: features of a point, rgb first.
     exact: integer sums (order-free, bit for bit) instead of float32 ones.
     evidence_levels: how many coarse levels keep free-space evidence.
@@ -52,6 +54,7 @@ class HashGrid:
 
   cell_m: tuple[float, ...]
   entries: tuple[int, ...]
+  free_entries: tuple[int, ...] = ()
   features: int = 3
   exact: bool = False
   evidence_levels: int = 1
@@ -77,7 +80,7 @@ class HashGrid:
   weight_half: float = 4.0
   occupied_half: float = 2.0
   gate_full: float = 0.3
-  veto_gain: float = 2.0
+  older_cap: float = 256.0
   footprint_bias: float = 0.7
   generated_weight: float = 0.5
   confidence: tuple[float, ...] = (-2.0, 4.0, 0.5, -4.0, -1.0)
@@ -90,6 +93,21 @@ class HashGrid:
     """The lattices, coarse to fine."""
     return addressing.make_levels(
       tuple(self.cell_m), tuple(self.entries), self.extent_m, self.radius_m
+    )
+
+  @property
+  def free_levels(self) -> tuple[addressing.Level, ...]:
+    """The lattices of free space: cells of the evidence levels, own rows."""
+    levels = addressing.make_levels(
+      tuple(self.cell_m[: self.evidence_levels]),
+      tables.free_rows(self),
+      self.extent_m,
+      self.radius_m,
+    )
+    units = [level.units for level in self.levels]
+    return tuple(
+      dataclasses.replace(level, units=n)
+      for level, n in zip(levels, units, strict=False)
     )
 
   def init(self, frame: Float[Array, '4 4']) -> HashGridState:

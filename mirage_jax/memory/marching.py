@@ -93,9 +93,9 @@ def _step(config, surfaces, rays, carry, along, which):
   row, inside = addressing.rows_of(
     config.levels[: config.evidence_levels], which, cells
   )
-  depth, distance, occupied = surfels.meet(
+  depth, distance, sure = surfels.meet(
     config,
-    surfaces.occupied[row],
+    surfaces.means[row],
     cells,
     cell,
     surfels.is_contracted(config, which),
@@ -103,7 +103,8 @@ def _step(config, surfaces, rays, carry, along, which):
     rays.directions,
   )
   near = surfels.fall_off(distance, config.march_kernel * cell * scale)
-  hit = jnp.where(inside, occupied * near, 0)
+  occupied = surfels.occupancy(config, surfaces, which, row, cells)
+  hit = jnp.where(inside & (sure > 0), occupied * near, 0)
   hit = jnp.where(hit > 0.05, hit, 0)
   taken = passing * hit
   index = jnp.arange(config.samples)[:, None]

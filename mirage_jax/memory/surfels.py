@@ -1,5 +1,7 @@
 """Entries read as surfels: a mean position, features, and how sure they are."""
 
+import dataclasses
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -14,20 +16,19 @@ TOLERANCE = 1  # 1/32 cells that a mean may lie outside its own
 
 @flax.struct.dataclass
 class Surfaces:
-  """The geometry of a state's rows, packed into words that one gather brings.
-
-  A word holds the mean position in the cell's block (three times 8 bits, in
-  1/32 cells) and 8 bits more; 0 there says that the row is empty.
+  """The geometry of a state's rows, packed into words: one gather each.
 
   Attributes:
-    sure: `[e]` uint32 with how much evidence a row has.
-    occupied: `[e]` uint32 with the probability that a row of an evidence level
-      is occupied.
-    generated: `[e]` share of the evidence that a model made up, likewise.
+    means: `[e]` uint32: mean position in the cell's block (three times 8 bits,
+      in 1/32 cells), and 8 bits of how much evidence there is, 0 = none.
+    occupied: `[e]` uint32 (evidence levels): recent and older weight, bf16.
+    free: the same of the rows of free space.
+    generated: `[e]` share of the evidence that a model made up.
   """
 
-  sure: Int[Array, 'e']
+  means: Int[Array, 'e']
   occupied: Int[Array, 'e']
+  free: Int[Array, 'e']
   generated: Float[Array, 'e']
 
 
@@ -64,11 +65,15 @@ def prepare(config, state) -> tuple[Float[Array, 'e f'], Surfaces]:
   units = jnp.round(geometry[:, :3] * each)
   total = weight[:, 0]
   sure = jnp.where(total > 0, total / (total + config.weight_half), 0)
-  evidence = tables.as_float(state.evidence)
-  rows = evidence.shape[0]
-  occupied, generated = _occupied(config, evidence, total[:rows])
+  occupied = tables.as_float(state.occupied)
+  free = tables.as_float(state.free)
+  total = total[: occupied.shape[0]]
+  generated = jnp.clip(occupied[:, 1] / jnp.maximum(total, 1), 0, 1)
   return features, Surfaces(
-    _pack(units, sure), _pack(units[:rows], occupied), generated
+    means=_pack(units, sure),
+    occupied=_pair(occupied[:, 0], total),
+    free=_pair(free[:, 0], free[:, 1]),
+    generated=generated,
   )
 
 
@@ -79,23 +84,37 @@ def _pack(units, share):
   return x | y << 8 | z << 16 | last << 24
 
 
-def _occupied(config, evidence, total):
-  """Probability that cells are occupied, and their generated share.
+def _pair(recent, total):
+  """Recent and older evidence as two bfloat16 in one uint32."""
+  recent = jnp.clip(recent, 0)
+  older = jnp.clip(total - recent, 0)
+  halves = jnp.stack([recent, older]).astype(jnp.bfloat16)
+  bits = jax.lax.bitcast_convert_type(halves, jnp.uint16).astype(jnp.uint32)
+  return bits[0] << 16 | bits[1]
 
-  Recent free evidence counts against older surfaces more than older free
-  evidence does: a place is what it was last seen to be.
+
+def _unpair(word):
+  """Recent and older evidence."""
+  recent = jax.lax.bitcast_convert_type(word >> 16 << 16, jnp.float32)
+  return recent, jax.lax.bitcast_convert_type(word << 16, jnp.float32)
+
+
+def occupancy(config, surfaces, which, row, cells):
+  """Probability that cells of evidence levels are occupied.
+
+  Older evidence is worth no more than `older_cap`, however much there is: a
+  place is what it was last seen to be.
   """
-  recent = evidence[:, tables.RECENT]
-  free = evidence[:, tables.FREE] * config.free_gain
-  recent_free = evidence[:, tables.RECENT_FREE] * config.free_gain
-  older = jnp.maximum(total - recent, 0)
-  # Recent free evidence, less what recent surfaces explain, vetoes the old.
-  veto = jnp.maximum(recent_free - recent, 0) * config.veto_gain
-  older = older * older / jnp.maximum(older + veto, 1e-6) * (veto < older)
-  held = jnp.where(total > 0, recent + older, 0)
-  occupied = held / (held + free + config.occupied_half)
-  made = jnp.clip(evidence[:, tables.GENERATED], 0) / jnp.maximum(total, 1)
-  return occupied, jnp.clip(made, 0, 1)
+  free_row, _ = addressing.rows_of(config.free_levels, which, cells)
+  recent, older = _unpair(surfaces.occupied[row])
+  recent_free, older_free = _unpair(surfaces.free[free_row])
+  recent_free, older_free = (
+    config.free_gain * x for x in (recent_free, older_free)
+  )
+  scale = config.older_cap / (config.older_cap + older + older_free)
+  occupied = recent + scale * older
+  free = recent_free + scale * older_free
+  return occupied / (occupied + free + config.occupied_half)
 
 
 def meet(config, word, cells, cell, contracted, origins, directions):
@@ -170,7 +189,7 @@ def look(config, features, surfaces, rays, hits) -> Samples:
     found = _mix(found, coarse)
   gate, generated = _gate(config, surfaces, rays, found.depth_m)
   alpha = jnp.where(hits.depth_m > 0, found.alpha * gate, 0)
-  return found.replace(alpha=alpha, generated=generated)
+  return dataclasses.replace(found, alpha=alpha, generated=generated)
 
 
 def _mix(fine, coarse):
@@ -193,7 +212,8 @@ def _gate(config, surfaces, rays, depth):
     points = contract(points, config.radius_m)
   cells = jnp.floor(points / level.cell_m).astype(jnp.int32)
   row, inside = addressing.find_rows(level, cells)
-  occupied = (surfaces.occupied[row] >> 24).astype(jnp.float32) / 255
+  which = jnp.full((), config.evidence_levels - 1)
+  occupied = occupancy(config, surfaces, which, row, cells)
   occupied = jnp.where(inside, occupied, 0)
   return (
     jnp.clip(occupied / config.gate_full, 0, 1),
@@ -222,7 +242,7 @@ def _gather(config, surfaces, rays, depth, which):
     cells = base + shift
     row, inside = addressing.rows_of(config.levels, which, cells)
     at, distance, sure = meet(
-      config, surfaces.sure[row], cells, cell, contracted, origins, directions
+      config, surfaces.means[row], cells, cell, contracted, origins, directions
     )
     weight = jnp.where(inside, sure * fall_off(distance, radius), 0)
     corners.append((row, at, weight))

@@ -1,6 +1,6 @@
 """The tables of a hash grid: what its state holds, and means of the sums."""
 
-import math
+import dataclasses
 
 import flax.struct
 import jax
@@ -13,8 +13,8 @@ from mirage_jax.memory.accumulators import Wide
 WEIGHT = 63  # the largest weight of a point
 LARGEST = 255 * WEIGHT  # ... times the largest feature or position
 GEOMETRY = 4  # columns: first moment of position (3), weight
-EVIDENCE = 4  # columns: recent, generated, free, recent free
-RECENT, GENERATED, FREE, RECENT_FREE = range(EVIDENCE)
+EVIDENCE = 2  # columns of occupied: recent, generated; of free: recent, all
+BITS = {'features': 48, 'geometry': 48, 'occupied': 40, 'free': 40}
 
 Sums = Wide | Array
 
@@ -27,15 +27,18 @@ class HashGridState:
     frame: `[4, 4]` world_from_scene.
     features: weighted features, one column each.
     geometry: weighted position (3) and weight.
-    evidence: recent, generated, free and recent free weight; of the rows of
-      the evidence levels only (these come first).
+    occupied: recent and generated weight of the evidence levels (they come
+      first; what is not recent is older).
+    free: recent and all weight of empty space, rows of their own: there is
+      more of it than of surfaces, and it would drown them.
     overflow: whether any exact sum ever left its range.
   """
 
   frame: Float[Array, '*b 4 4']
   features: Sums
   geometry: Sums
-  evidence: Sums
+  occupied: Sums
+  free: Sums
   overflow: Bool[Array, '*b']
 
 
@@ -51,7 +54,7 @@ def check_config(config) -> None:
     or min(config.cell_m) <= 0
   ):
     raise ValueError(f'cell_m is {config.cell_m}; list cells coarse to fine')
-  for entries in config.entries:
+  for entries in (*config.entries, *config.free_entries):
     if entries < 1 or entries & (entries - 1):
       raise ValueError(f'entries has {entries}; expected a power of two')
   if not 1 <= config.evidence_levels <= len(config.cell_m):
@@ -59,10 +62,21 @@ def check_config(config) -> None:
       f'evidence_levels is {config.evidence_levels}; '
       f'expected 1 to {len(config.cell_m)}, the number of levels'
     )
+  if len(free_rows(config)) != config.evidence_levels:
+    raise ValueError(
+      f'free_entries is {config.free_entries}; expected one number for each '
+      f'of the {config.evidence_levels} evidence levels'
+    )
   if config.features < 3:
     raise ValueError(
       f'features is {config.features}; at least 3, the first are rgb'
     )
+
+
+def free_rows(config) -> tuple[int, ...]:
+  """Rows of free space of the evidence levels."""
+  kept = config.entries[: config.evidence_levels]
+  return tuple(config.free_entries) or tuple(2 * rows for rows in kept)
 
 
 def evidence_rows(config) -> int:
@@ -70,22 +84,29 @@ def evidence_rows(config) -> int:
   return sum(config.entries[: config.evidence_levels])
 
 
-def empty(config, entries: int, columns: int) -> Sums:
-  """Sums of the configuration's kind that are zero."""
-  if config.exact:
-    return accumulators.zeros(entries, columns)
-  return jnp.zeros((entries, columns), jnp.float32)
+def shapes(config) -> dict[str, tuple[int, int]]:
+  """Rows and columns of the tables."""
+  rows = sum(config.entries)
+  return {
+    'features': (rows, config.features),
+    'geometry': (rows, GEOMETRY),
+    'occupied': (evidence_rows(config), EVIDENCE),
+    'free': (sum(free_rows(config)), EVIDENCE),
+  }
 
 
 def init(config, frame: Float[Array, '4 4']) -> HashGridState:
   """An empty state with the axes `frame` (world_from_scene)."""
-  rows = sum(config.entries)
+  sums = {
+    name: accumulators.zeros(*shape, BITS[name])
+    if config.exact
+    else jnp.zeros(shape, jnp.float32)
+    for name, shape in shapes(config).items()
+  }
   return HashGridState(
     frame=jnp.asarray(frame, jnp.float32),
-    features=empty(config, rows, config.features),
-    geometry=empty(config, rows, GEOMETRY),
-    evidence=empty(config, evidence_rows(config), EVIDENCE),
     overflow=jnp.zeros((), bool),
+    **sums,
   )
 
 
@@ -101,17 +122,22 @@ def total_weight(config, state: HashGridState) -> Float[Array, 'e']:
 
 
 def advance(config, state: HashGridState) -> HashGridState:
-  """Recent evidence becomes old: the recent columns are emptied."""
+  """Recent evidence becomes old: the recent columns (0) are emptied."""
   del config
-  keep = (
-    jnp.ones(EVIDENCE, bool).at[jnp.array([RECENT, RECENT_FREE])].set(False)
+  occupied, free = jax.tree.map(
+    lambda x: x.at[:, 0].set(0), (state.occupied, state.free)
   )
-  evidence = jax.tree.map(
-    lambda x: jnp.where(keep, x, jnp.zeros_like(x)), state.evidence
-  )
-  return state.replace(evidence=evidence)
+  return dataclasses.replace(state, occupied=occupied, free=free)
 
 
-def frame_capacity(points_per_frame: int) -> int:
-  """Frames that fit an exact grid even if all points fall into one cell."""
-  return math.floor(accumulators.capacity(LARGEST) / points_per_frame)
+def frame_capacity(points: int, free_points: int) -> int:
+  """Frames that fit an exact grid even if all points fall into one cell.
+
+  Args:
+    points: pixels of a frame.
+    free_points: points of its free space: rays times samples.
+  """
+  return min(
+    accumulators.capacity(LARGEST, 48) // points,
+    accumulators.capacity(WEIGHT, 40) // max(points, free_points),
+  )

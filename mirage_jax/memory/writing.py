@@ -1,5 +1,7 @@
 """Writing, forgetting and merging: sums of what points bring."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,29 +18,30 @@ def write(config, state, observation, sign: int) -> HashGridState:
   count, free = observation.weight.size, observation.free_weight.size
   for part in accumulators.pieces(max(count, free), tables.LARGEST):
     piece = _slice(observation, part, count, free)
-    deltas = _scatter(config, _zeros(config, jnp.int32), piece, sign)
+    nothing = {
+      name: jnp.zeros(shape, jnp.int32)
+      for name, shape in tables.shapes(config).items()
+    }
+    deltas = _scatter(config, nothing, piece, sign)
     state, over = _add(state, deltas)
     overflow = overflow | over
-  return state.replace(overflow=overflow)
+  return dataclasses.replace(state, overflow=overflow)
 
 
 def merge(config, first: HashGridState, second: HashGridState):
   """Adds two states of one frame and layout; see `HashGrid.merge`."""
   _check_alike(first, second)
   if not config.exact:
-    return first.replace(
-      features=first.features + second.features,
-      geometry=first.geometry + second.geometry,
-      evidence=first.evidence + second.evidence,
+    return dataclasses.replace(
+      first, **{n: getattr(first, n) + getattr(second, n) for n in tables.BITS}
     )
-  sums = [
-    accumulators.merge(getattr(first, name), getattr(second, name))
-    for name in ('features', 'geometry', 'evidence')
-  ]
-  overflow = first.overflow | second.overflow
-  for _, over in sums:
+  sums, overflow = {}, first.overflow | second.overflow
+  for name in tables.BITS:
+    sums[name], over = accumulators.merge(
+      getattr(first, name), getattr(second, name)
+    )
     overflow = overflow | over
-  return HashGridState(first.frame, *(x for x, _ in sums), overflow)
+  return HashGridState(frame=first.frame, overflow=overflow, **sums)
 
 
 def _slice(observation, part, count, free):
@@ -52,59 +55,43 @@ def _slice(observation, part, count, free):
   return type(observation)(**taken)
 
 
-def _zeros(config, dtype):
-  """Tables of zeros: features, geometry, evidence."""
-  rows = sum(config.entries)
-  return (
-    jnp.zeros((rows, config.features), dtype),
-    jnp.zeros((rows, tables.GEOMETRY), dtype),
-    jnp.zeros((tables.evidence_rows(config), tables.EVIDENCE), dtype),
-  )
-
-
 def _write_float(config, state, observation, sign):
   """Float sums, scattered into the state itself."""
-  sums = (state.features, state.geometry, state.evidence)
-  features, geometry, evidence = _scatter(config, sums, observation, sign)
-  return state.replace(features=features, geometry=geometry, evidence=evidence)
+  sums = {name: getattr(state, name) for name in tables.BITS}
+  return dataclasses.replace(state, **_scatter(config, sums, observation, sign))
 
 
 def _add(state, deltas):
   """Adds int32 tables to the exact sums."""
-  names = ('features', 'geometry', 'evidence')
   overflow, changed = jnp.zeros((), bool), {}
-  for name, delta in zip(names, deltas, strict=True):
+  for name, delta in deltas.items():
     changed[name], over = accumulators.add(getattr(state, name), delta)
     overflow = overflow | over
-  return state.replace(**changed), overflow
+  return dataclasses.replace(state, **changed), overflow
 
 
 def _scatter(config, sums, observation, sign):
   """Adds every point to its row of every level that it is written to."""
-  features, geometry, evidence = sums
-  dtype = geometry.dtype
+  dtype = sums['geometry'].dtype
   rows, weights, positions = _rows(config, observation)
-  weights = (sign * weights).astype(dtype)
-  repeats = len(config.levels)
-  values = jnp.tile(observation.features, (repeats, 1))
-  features = features.at[rows].add(weights[:, None] * values, mode='drop')
-  moments = weights[:, None] * positions.astype(dtype)
-  geometry = geometry.at[rows].add(
-    jnp.concatenate([moments, weights[:, None]], axis=1), mode='drop'
-  )
+  weights = (sign * weights).astype(dtype)[:, None]
+  values = jnp.tile(observation.features, (len(config.levels), 1))
+  geometry = jnp.concatenate([positions.astype(dtype), weights * 0 + 1], 1)
   kept = observation.weight.size * config.evidence_levels
   made = jnp.tile(observation.generated, config.evidence_levels)
-  occupied = jnp.stack([weights[:kept], weights[:kept] * made], axis=1)
-  evidence = evidence.at[rows[:kept], : tables.FREE].add(occupied, mode='drop')
+  occupied = weights[:kept] * jnp.stack([made * 0 + 1, made], axis=1)
   free_rows, free = _free_rows(config, observation)
   free = (sign * free).astype(dtype)
-  return (
-    features,
-    geometry,
-    evidence.at[free_rows, tables.FREE :].add(
-      jnp.stack([free, free], axis=1), mode='drop'
-    ),
-  )
+  brought = {
+    'features': (rows, weights * values),
+    'geometry': (rows, weights * geometry),
+    'occupied': (rows[:kept], occupied.astype(dtype)),
+    'free': (free_rows, jnp.stack([free, free], axis=1)),
+  }
+  return {
+    name: sums[name].at[at].add(what, mode='drop')
+    for name, (at, what) in brought.items()
+  }
 
 
 def _rows(config, observation):
@@ -123,11 +110,11 @@ def _rows(config, observation):
 def _free_rows(config, observation):
   """Rows and weights of free points on the evidence levels, `[l * q]`."""
   rows, weights = [], []
-  for level in config.levels[: config.evidence_levels]:
+  for level in config.free_levels:
     points = observation.free_points
     if level.contracted:
       points = observation.free_contracted
-    row, _, inside = addressing.place(level, points)
+    row, inside = addressing.find_rows(level, points // level.units)
     rows.append(row)
     weights.append(jnp.where(inside, observation.free_weight, 0))
   return jnp.concatenate(rows), jnp.concatenate(weights)
@@ -147,7 +134,8 @@ def _check_alike(first, second):
   frames = (first.frame, second.frame)
   if any(isinstance(x, jax.core.Tracer) for x in frames):
     return
-  if not np.array_equal(*map(np.asarray, frames)):
+  one, other = map(np.asarray, frames)
+  if not np.array_equal(one, other):
     raise ValueError(
       'cannot merge memories of different scene frames; '
       'init both with the same frame'
