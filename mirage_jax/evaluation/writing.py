@@ -7,9 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mirage_jax.arrays import Bool, Float
 from mirage_jax.evaluation.references import static_depth
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.geometry.completion import complete_depth
 from mirage_jax.memory.contract import Memory, Readout
+
+FILLED_WEIGHT = 0.3  # of a pixel whose depth is a guess
 
 Write = Callable[[Any, Clip], Any]
 Read = Callable[..., Readout]
@@ -18,8 +22,9 @@ Read = Callable[..., Readout]
 def make_write(memory: Memory, generated: bool = False) -> Write:
   """A jitted `write(state, clip)` of observed colours; recompiles per shape.
 
-  Movers and sky are not written; a memory that has `features` beyond rgb gets
-  zeros there.
+  Movers and sky are not written. Where the sensor gave no depth it is guessed
+  from the pixels round about, at a low weight. A memory that has `features`
+  beyond rgb gets zeros there.
   """
 
   @jax.jit
@@ -28,15 +33,32 @@ def make_write(memory: Memory, generated: bool = False) -> Write:
     return memory.write(state, observed)
 
   def write_clip(state: Any, clip: Clip) -> Any:
-    depth_m = static_depth(clip)
+    depth_m, weight = written_depth(clip)
     rgb = np.asarray(clip.rgb, np.float32) / 127.5 - 1
     more = getattr(memory, 'features', 3) - 3
     rgb = np.pad(rgb, [(0, 0)] * 3 + [(0, more)])
     cameras = jax.tree.map(jnp.asarray, clip.cameras)
-    weight = (depth_m > 0).astype(np.float32)
     return write(state, cameras, depth_m, rgb, weight)
 
   return write_clip
+
+
+def written_depth(
+  clip: Clip,
+) -> tuple[Float[np.ndarray, 't h w'], Float[np.ndarray, 't h w']]:
+  """Depth of static pixels, holes filled, and the weight of each pixel."""
+  measured = static_depth(clip)
+  depth_m = np.where(unwritten(clip), 0, complete_depth(measured))
+  weight = np.where(measured > 0, 1, FILLED_WEIGHT) * (depth_m > 0)
+  return depth_m.astype(np.float32), weight.astype(np.float32)
+
+
+def unwritten(clip: Clip) -> Bool[np.ndarray, 't h w']:
+  """Pixels of movers and of the sky."""
+  mask = np.zeros(np.shape(clip.depth_m), bool)
+  for part in (clip.dynamic, clip.sky):
+    mask = mask if part is None else mask | np.asarray(part)
+  return mask
 
 
 def make_read(memory: Memory, height: int, width: int) -> Read:
