@@ -32,21 +32,20 @@ def resize_clip(clip: Clip, height: int, width: int) -> Clip:
   focal, centre = lens[:, :2] * full, lens[:, 2:] * full
   lens = np.concatenate([focal / size, (centre - start) / size], -1)
 
-  def nearest(image: Array | None):
-    if image is None:
-      return None
+  def nearest(image: Array) -> np.ndarray:
     x = (start[0] + (np.arange(width) + 0.5) * scale).astype(int)
     y = (start[1] + (np.arange(height) + 0.5) * scale).astype(int)
     return np.asarray(image)[:, y][:, :, x]
 
+  names = ('dynamic', 'sky', 'object_id')
+  masks = {name: getattr(clip, name) for name in names}
+  masks = {name: mask for name, mask in masks.items() if mask is not None}
   return dataclasses.replace(
     clip,
     rgb=_area(np.asarray(clip.rgb), start, size, height, width),
     depth_m=nearest(clip.depth_m),
     intrinsics=lens.astype(np.float32),
-    dynamic=nearest(clip.dynamic),
-    sky=nearest(clip.sky),
-    object_id=nearest(clip.object_id),
+    **{name: nearest(mask) for name, mask in masks.items()},
   )
 
 

@@ -6,6 +6,7 @@ nearest, and `oracle_memory` shows what a perfect memory of the observed colours
 could, found by exact depth: the most that remembering alone can reach.
 """
 
+import dataclasses
 import functools
 
 import jax
@@ -86,7 +87,7 @@ def _split(clips: Clip, observed: int) -> tuple[Clip, Clip]:
 def _shown(rest: Clip, rgb: Array) -> Rollout:
   """Frames that claim no depth."""
   depth_m = jnp.zeros(rest.depth_m.shape)
-  return Rollout(rest.replace(rgb=rgb, depth_m=depth_m))
+  return Rollout(dataclasses.replace(rest, rgb=rgb, depth_m=depth_m))
 
 
 def ground_truth(

@@ -59,7 +59,7 @@ def kernel_distance(
   real, generated = _scaled(np.asarray(real), np.asarray(generated))
   within = _block_means(real, real) + _block_means(generated, generated)
   blocks = within - 2 * _block_means(real, generated)
-  blocks = (blocks + blocks.T) / 2
+  blocks = np.array((blocks + blocks.T) / 2)
   np.fill_diagonal(blocks, 0.0)
 
   def distance(weights):

@@ -59,8 +59,9 @@ def _blur(image: Float[Array, 'n h w']) -> Float[Array, 'n h w']:
   taps = taps / taps.sum()
   padded = jnp.pad(image, ((0, 0), (5, 5), (5, 5)), mode='reflect')
   height, width = image.shape[1:]
-  rows = sum(taps[i] * padded[:, i : i + height] for i in range(11))
-  return sum(taps[i] * rows[:, :, i : i + width] for i in range(11))
+  zero = jnp.zeros(())
+  rows = sum((taps[i] * padded[:, i : i + height] for i in range(11)), zero)
+  return sum((taps[i] * rows[:, :, i : i + width] for i in range(11)), zero)
 
 
 def ssim_map(

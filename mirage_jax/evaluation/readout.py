@@ -161,7 +161,8 @@ def run(
     ValueError: too few frames, or no depth.
     FileNotFoundError: no such folder.
   """
-  methods = REFERENCES | {k: memory_method(v) for k, v in memories.items()}
+  methods = dict(REFERENCES)
+  methods |= {k: memory_method(v) for k, v in memories.items()}
   clips = []
   parts = scenes if source in sources.KINDS else 1
   progress = Progress('readout', parts * len(methods))

@@ -159,7 +159,8 @@ def score_method(clips: Sequence[Views], name: str, seed: int) -> dict:
   errors = [relative_depth_error(views, name) for views in clips]
   if len(clips) == 1:
     errors = list(zip(*errors[0], strict=True))
-  table['depth_median_rel'] = median_interval(*zip(*errors, strict=True), seed)
+  values, masks = zip(*errors, strict=True)
+  table['depth_median_rel'] = median_interval(values, masks, seed)
   sizes = [views.sizes[name] for views in clips]
-  table['bytes'] = statistics.single(np.mean(sizes), len(clips))
+  table['bytes'] = statistics.single(float(np.mean(sizes)), len(clips))
   return table

@@ -40,7 +40,8 @@ def retained_db(
       mask = claims(view) & static_pixels(first)
     rgb = np.asarray(metrics.unit_rgb(view.rgb))
     error = ((rgb - truth) ** 2).mean(-1)
-    curve.append(metrics.psnr_db(error[mask].mean() if mask.any() else np.nan))
+    mse = error[mask].mean() if mask.any() else np.nan
+    curve.append(metrics.psnr_db(np.asarray(mse)))
   return np.array(curve), np.asarray(memory.load_factor(state))
 
 

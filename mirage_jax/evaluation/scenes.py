@@ -9,7 +9,6 @@ a folder has true frames along its own path and out and back along it.
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -96,7 +95,7 @@ def make_scene(request: Request, index: int = 0) -> Scene:
   return _folder_scene(request)
 
 
-def open_episodes(request: Request, count: int) -> Sequence[Clip]:
+def open_episodes(request: Request, count: int) -> Any:
   """At most `count` clips along a request's path, with their truth.
 
   Worlds give as many test clips as asked; a folder gives clips that start half
@@ -205,7 +204,9 @@ def _folder_scene(request: Request) -> Scene:
   clip = resize_clip(clip, request.height, request.width)
   time_s = np.arange(request.frames, dtype=np.float32) * step_s
   if len(order) == request.frames:
-    return Scene(fill_masks(clip.replace(time_s=time_s)), known=True)
+    return Scene(
+      fill_masks(dataclasses.replace(clip, time_s=time_s)), known=True
+    )
   given = jax.tree.map(np.asarray, fill_masks(clip))
   if request.camera_path.endswith('.json'):
     lens = np.tile(given.intrinsics[-1:], (request.generated, 1))
@@ -218,7 +219,9 @@ def _folder_scene(request: Request) -> Scene:
     intrinsics=np.asarray(after.intrinsics),
     world_from_camera=np.asarray(after.world_from_camera),
   )
-  return Scene(_joined(given, rest).replace(time_s=time_s), known=False)
+  return Scene(
+    dataclasses.replace(_joined(given, rest), time_s=time_s), known=False
+  )
 
 
 def _folder_order(request: Request, total: int) -> np.ndarray:

@@ -7,12 +7,14 @@ for every metric, so intervals of paired differences are honest.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from mirage_jax.arrays import Array, Float
 
-Interval = dict[str, float | int | None]
+# mean, low, high (None where there is nothing to average) and n.
+Interval = dict[str, Any]
 RESAMPLES = 2000
 
 

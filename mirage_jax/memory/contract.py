@@ -73,3 +73,6 @@ class Memory(Protocol):
 
   def num_bytes(self, state: Any) -> int:
     """Bytes that the state occupies."""
+
+  def load_factor(self, state: Any) -> Float[Array, ' l']:
+    """Share of the rows of every level that hold anything."""

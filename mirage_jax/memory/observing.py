@@ -144,6 +144,7 @@ def _unknown(config, state, points):
   level = config.levels[config.evidence_levels - 1]
   lattice, contracted = _lattices(config, points)
   lattice = contracted if level.contracted else lattice
+  assert lattice is not None  # a contracted level has contracted units
   row, _, inside = addressing.place(level, lattice)
   known = tables.as_float(state.geometry)[row, 3] * inside
   known = jax.lax.stop_gradient(known)

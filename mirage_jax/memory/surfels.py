@@ -264,7 +264,7 @@ def _round(config, features, surfaces, rays, depth, which) -> Samples:
   return Samples(
     alpha=alpha,
     depth_m=mean,
-    features=mixed,
+    features=jnp.asarray(mixed),
     sureness=sum(weight**2 for _, _, weight in corners) * each,
     spread=jnp.sqrt(spread),
     generated=jnp.zeros_like(mean),

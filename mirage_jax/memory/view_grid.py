@@ -8,6 +8,7 @@ all the laws of a memory; `view_tables` says how entries are told apart.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -115,7 +116,7 @@ class ViewGrid:
     """What both have seen; refuses other frames or layouts (ValueError)."""
     _check_alike(first, second)
     overflow = first.overflow | second.overflow
-    sums = {}
+    sums: dict[str, Any] = {}
     for name in ('entries', 'views'):
       one, other = getattr(first, name), getattr(second, name)
       if self.exact:
@@ -123,7 +124,7 @@ class ViewGrid:
         overflow = overflow | over
       else:
         sums[name] = one + other
-    return first.replace(overflow=overflow, **sums)
+    return dataclasses.replace(first, overflow=overflow, **sums)
 
   def forget(
     self, state: ViewGridState, observation: ViewObservation
@@ -161,7 +162,8 @@ def _check_alike(first: ViewGridState, second: ViewGridState) -> None:
   frames = (first.frame, second.frame)
   if any(isinstance(x, jax.core.Tracer) for x in frames):
     return
-  if not np.array_equal(*map(np.asarray, frames)):
+  one, other = map(np.asarray, frames)
+  if not np.array_equal(one, other):
     raise ValueError(
       'cannot merge view grids of different scene frames; '
       'init both with the same frame'

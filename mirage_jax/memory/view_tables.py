@@ -8,6 +8,8 @@ Bloom lookup table (Goodrich and Mitzenmacher 2011). With three choices nothing
 is lost up to 0.8 entries a row.
 """
 
+import dataclasses
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -124,13 +126,15 @@ def write(config, state: ViewGridState, observation, sign: int):
   entries, over = _add(state.entries, rows, values)
   views, over_views = _add(state.views, observation.view_slot, view_values)
   overflow = state.overflow | over | over_views
-  return state.replace(entries=entries, views=views, overflow=overflow)
+  return dataclasses.replace(
+    state, entries=entries, views=views, overflow=overflow
+  )
 
 
 def _add(sums: Sums, rows, values):
   """Sums with values scattered into rows, and whether any left its range."""
   if not isinstance(sums, Wide):
-    return sums.at[rows].add(values), jnp.zeros((), bool)
+    return jnp.asarray(sums).at[rows].add(values), jnp.zeros((), bool)
   delta = jnp.zeros(sums.low.shape, jnp.int32).at[rows].add(values)
   return accumulators.add(sums, delta)
 

@@ -126,7 +126,7 @@ class Mirage(nn.Module):
     tokens = self._embed(noisy, context, cameras)
     if readout is not None:
       shown = self.readout_in(self._readout_tokens(readout))
-      tokens = tokens.at[:, c:].add(shown)
+      tokens = jnp.asarray(tokens).at[:, c:].add(shown)
     chunks = jnp.repeat(
       jnp.arange(2), jnp.array([c, t]), total_repeat_length=c + t
     )

@@ -1,5 +1,7 @@
 """What the generator sees of a clip: colour and bounded inverse depth."""
 
+import dataclasses
+
 import flax.struct
 import jax.numpy as jnp
 
@@ -100,7 +102,8 @@ def static_weight(clip: Clip) -> Float[Array, '*b t h w']:
 def fill_masks(clip: Clip) -> Clip:
   """The clip with absent masks filled by False and object fields dropped."""
   empty = jnp.zeros(clip.depth_m.shape, bool)
-  return clip.replace(
+  return dataclasses.replace(
+    clip,
     dynamic=empty if clip.dynamic is None else clip.dynamic,
     sky=empty if clip.sky is None else clip.sky,
     object_id=None,

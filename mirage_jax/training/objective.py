@@ -80,7 +80,7 @@ class Objective:
       h, w = target.depth_m.shape[-2:]
       readout = read_views(model, params, states, target.cameras, h, w)
     clean = video_lib.encode_clip(target)
-    levels = self._target_levels(keys[1], clean.shape[:2])
+    levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
     noise = jax.random.normal(keys[2], clean.shape)
     window, window_levels = self._noisy_context(keys[3], context)
     cameras = jax.tree.map(
@@ -99,7 +99,8 @@ class Objective:
     )
     parts = _losses(prediction, clean, levels, target)
     parts = {name: value.mean() for name, value in parts.items()}
-    loss = sum(self.weights[name] * parts[name] for name in LOSSES)
+    weighted = [self.weights[name] * parts[name] for name in LOSSES]
+    loss = jnp.stack(weighted).sum()
     if readout is not None:
       parts['memory_opacity'] = readout.opacity.mean()
       parts['memory_gate'] = prediction.gate.mean()
@@ -137,7 +138,7 @@ class Objective:
     noise = jax.random.normal(noise_key, history.rgb.shape)
     rgb = video_lib.encode_colour(history.rgb)
     rgb = rgb + jnp.maximum(scale, 0.0) * noise
-    return history.replace(rgb=video_lib.decode_colour(rgb))
+    return dataclasses.replace(history, rgb=video_lib.decode_colour(rgb))
 
 
 def _losses(

@@ -1,5 +1,7 @@
 """A whole clip from a key."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
@@ -48,7 +50,7 @@ def keep_apart(
   eye = cameras.world_from_camera[:, :3, 3]
 
   def nearest(shift):
-    moved = movers.replace(phase=movers.phase + shift)
+    moved = dataclasses.replace(movers, phase=movers.phase + shift)
     centre = jax.vmap(lambda t: mover_state(moved, t)[0])(time_s)  # [t, m, 3]
     apart = jnp.hypot(
       centre[..., 0] - eye[:, None, 0], centre[..., 2] - eye[:, None, 2]
@@ -57,4 +59,6 @@ def keep_apart(
 
   score = jnp.minimum(jax.vmap(nearest)(shifts), _APART_M)  # [phases, m]
   best = shifts[jnp.argmax(score, 0)]
-  return scene.replace(movers=movers.replace(phase=movers.phase + best))
+  return dataclasses.replace(
+    scene, movers=dataclasses.replace(movers, phase=movers.phase + best)
+  )

@@ -69,7 +69,8 @@ def _smooth(points, share):
   low = jnp.floor(at).astype(jnp.int32) % count
   t = at - jnp.floor(at)
   weights = ((1 - t) ** 2 / 2, 0.5 + t - t * t, t * t / 2)
-  return sum(w * points[(low + i) % count] for i, w in enumerate(weights))
+  parts = [w * points[(low + i) % count] for i, w in enumerate(weights)]
+  return parts[0] + parts[1] + parts[2]
 
 
 def mover_rounds(
@@ -80,7 +81,7 @@ def mover_rounds(
   travelled = movers.phase * movers.length + movers.speed * time_s
   stride = 2 * jnp.pi * travelled / _STRIDE_M
   people = jax.vmap(_person)(movers.height, movers.colours, stride)
-  ground = centre.at[:, 1].set(0.0)[:, None]
+  ground = jnp.asarray(centre).at[:, 1].set(0.0)[:, None]
   people = place(people, ground, yaw[:, None])
   people = label(people, movers.object_id[:, None], True)
   people = flatten(keep(people, movers.exists[:, None]))

@@ -6,6 +6,8 @@ turned about the vertical, or a round (an ellipsoid, or an upright cylinder).
 Absent solids keep their slot and have no extent, so that shapes stay fixed.
 """
 
+import dataclasses
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -142,7 +144,8 @@ def flatten(solids: Solids, axes: int = 2) -> Solids:
 def keep(solids: Solids, exists) -> Solids:
   """Makes solids absent where not `exists`."""
   mask = jnp.broadcast_to(exists, solids.yaw.shape)[..., None]
-  return solids.replace(
+  return dataclasses.replace(
+    solids,
     centre=jnp.where(mask, solids.centre, ABSENT_M),
     half=jnp.where(mask, solids.half, 0.0),
   )
@@ -154,7 +157,8 @@ def place(solids: Solids, position, yaw=0.0) -> Solids:
   x, y, z = (solids.centre[..., i] for i in range(3))
   centre = jnp.stack([c * x + s * z, y, c * z - s * x], -1)
   present = (solids.half > 0).any(-1, keepdims=True)
-  return solids.replace(
+  return dataclasses.replace(
+    solids,
     centre=jnp.where(present, centre + jnp.asarray(position), ABSENT_M),
     yaw=solids.yaw + yaw,
   )
@@ -163,7 +167,8 @@ def place(solids: Solids, position, yaw=0.0) -> Solids:
 def label(solids: Solids, object_id, dynamic=False) -> Solids:
   """Gives all solids an object id (0 is background)."""
   ids = jnp.asarray(object_id, jnp.int32)
-  return solids.replace(
+  return dataclasses.replace(
+    solids,
     object_id=jnp.broadcast_to(ids, solids.yaw.shape),
     dynamic=jnp.broadcast_to(jnp.asarray(dynamic), solids.yaw.shape),
   )
