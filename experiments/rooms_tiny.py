@@ -33,6 +33,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.memory.cell_m = (0.64, 0.16, 0.06)
   config.memory.entries = (2**13, 2**16, 2**17)
   config.memory.evidence_levels = 2
+  config.memory.free_entries = (2**13, 2**16)
   config.memory.steps = 64
   config.memory.sharp_m = 0.05
   config.memory.weight_half = 1.0

@@ -129,7 +129,8 @@ def make_sample_sheet(
   def generate(params, episode):
     window = fill_masks(episode.context)
     states = init_states(model, episode.history.world_from_camera[:, 0])
-    states = write_frames(model, params, states, episode.history, False)
+    for past in (episode.history, episode.context):
+      states = write_frames(model, params, states, past, False)
     return generate_chunk(
       model,
       params,

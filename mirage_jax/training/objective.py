@@ -74,7 +74,8 @@ class Objective:
     target, context = episode.target, episode.context
     readout = None
     if model.memory is not None:
-      history = self._noisy_history(keys[0], episode.history)
+      # The window is in the memory too, as it is in a rollout.
+      history = self._noisy_history(keys[0], _joined(episode.history, context))
       states = init_states(model, history.world_from_camera[:, 0])
       states = write_frames(model, params, states, history, False)
       h, w = target.depth_m.shape[-2:]
@@ -83,11 +84,7 @@ class Objective:
     levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
     noise = jax.random.normal(keys[2], clean.shape)
     window, window_levels = self._noisy_context(keys[3], context)
-    cameras = jax.tree.map(
-      lambda a, b: jnp.concatenate([a, b], axis=1),
-      context.cameras,
-      target.cameras,
-    )
+    cameras = _joined(context.cameras, target.cameras)
     prediction = model.apply(
       params,
       interpolate(clean, noise, levels),
@@ -139,6 +136,13 @@ class Objective:
     rgb = video_lib.encode_colour(history.rgb)
     rgb = rgb + jnp.maximum(scale, 0.0) * noise
     return dataclasses.replace(history, rgb=video_lib.decode_colour(rgb))
+
+
+def _joined(first, second):
+  """Two trees of frames `[b, t, ...]`, one after the other."""
+  return jax.tree.map(
+    lambda a, b: jnp.concatenate([a, b], axis=1), first, second
+  )
 
 
 def _losses(
