@@ -5,6 +5,7 @@ others are written, at the resolution that is read. `readout_scores` says how
 the views are judged.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
@@ -24,7 +25,7 @@ from mirage_jax.memory.view_grid import ViewGrid
 
 EVERY, FIRST = 8, 4
 FRAMES_AT_ONCE = 4
-VIEWS_AT_ONCE = 8
+VIEWS_AT_ONCE = 4
 READ_WIDTH = 160
 
 # A method writes a clip and reads cameras at (height, width); it returns the
@@ -96,9 +97,10 @@ def memory_method(memory: Memory) -> Method:
   of the sky are not written.
   """
   write = writing.make_write(memory)
+  make_read = functools.cache(functools.partial(writing.make_read, memory))
 
   def method(clip: Clip, cameras: Cameras, height: int, width: int):
-    read = writing.make_read(memory, height, width)
+    read = make_read(height, width)
     state = memory.init(jnp.asarray(clip.world_from_camera[0]))
     for i in range(0, len(clip.rgb), FRAMES_AT_ONCE):
       part = np.arange(i, min(i + FRAMES_AT_ONCE, len(clip.rgb)))

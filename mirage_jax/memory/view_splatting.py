@@ -8,7 +8,7 @@ by their distance from the pixel's centre and by how far their view cell is.
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Float
+from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import view_tables
@@ -68,45 +68,55 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   size = take(surfels.range_m) * config.bin_rad * config.spread
   radius = size / jnp.maximum(depth, 1e-3) * camera.intrinsics[0] * width / 2
   radius = jnp.clip(radius, 0.5, reach)
-  drops = _footprints(pixel, radius, held, reach, height, width)
   steps = depth / (2 * config.far_m) * (2**DEPTH_BITS - 1)
   order = (rank[slot] << DEPTH_BITS) + steps.astype(jnp.int32)
-  empty = jnp.full(height * width + 1, 2**31 - 1, jnp.int32)
-  for target, _ in drops:
-    empty = empty.at[target].min(order)
-  front = (empty & (2**DEPTH_BITS - 1)) / (2**DEPTH_BITS - 1) * 2 * config.far_m
-  front_rank = jnp.minimum(empty >> DEPTH_BITS, config.views - 1)
   offset = distance[slot] - distance.min()
   nearness = jnp.exp(jnp.maximum(-offset / config.view_reach, FAINTEST))
   evidence = jnp.minimum(take(surfels.weight), 1)
   columns = jnp.concatenate(
     [take(surfels.features), jnp.stack([depth, evidence], axis=1)], axis=1
   )
+  shifts = _shifts(reach)
+  cover = lambda shift: _cover(shift, pixel, radius, held, height, width)
+
+  def find(front, shift):
+    return front.at[cover(shift)[0]].min(order), None
+
+  front = jnp.full(height * width + 1, 2**31 - 1, jnp.int32)
+  front, _ = jax.lax.scan(find, front, shifts)
+  nearest = front & (2**DEPTH_BITS - 1)
+  nearest = nearest / (2**DEPTH_BITS - 1) * 2 * config.far_m
+  front_rank = jnp.minimum(front[:-1] >> DEPTH_BITS, config.views - 1)
+  front_distance = jnp.sort(distance)[front_rank]
+
+  def blend(total, shift):
+    target, closeness = cover(shift)
+    apart = jnp.abs(depth - nearest[target])
+    same = apart < config.same_surface * nearest[target]
+    share = jnp.where(same, closeness * nearness, 0)[:, None]
+    drop = jnp.concatenate([columns * share, share], axis=1)
+    return total.at[target].add(drop), None
+
   total = jnp.zeros((height * width + 1, columns.shape[1] + 1))
-  for target, closeness in drops:
-    same = jnp.abs(depth - front[target]) < config.same_surface * front[target]
-    share = jnp.where(same, closeness(radius) * nearness, 0)[:, None]
-    total = total.at[target].add(jnp.concatenate([columns * share, share], 1))
-  return _finish(config, total[:-1], distance[front_rank[:-1]], height, width)
+  total, _ = jax.lax.scan(blend, total, shifts)
+  return _finish(config, total[:-1], front_distance, height, width)
 
 
-def _footprints(pixel, radius, held, reach, height, width):
-  """For each offset of a footprint: the pixels, and weights by closeness."""
-  corner = jnp.floor(pixel).astype(jnp.int32)
-  drops = []
-  for shift_y in range(-reach, reach + 1):
-    for shift_x in range(-reach, reach + 1):
-      at = corner + jnp.array([shift_x, shift_y])
-      apart = ((at + 0.5 - pixel) ** 2).sum(-1)
-      covered = held & ((at >= 0) & (at < jnp.array([width, height]))).all(-1)
-      if shift_x or shift_y:
-        covered = covered & (apart <= radius**2)
-      target = jnp.where(covered, at[:, 1] * width + at[:, 0], height * width)
-      closeness = lambda radius, apart=apart: (
-        jnp.exp(-apart / (0.72 * jnp.maximum(radius, 0.7) ** 2)) + 1e-6
-      )
-      drops.append((target, closeness))
-  return drops
+def _shifts(reach: int) -> Int[Array, 'k 2']:
+  """Offsets of the pixels that a surfel of the largest radius may cover."""
+  across = jnp.arange(-reach, reach + 1)
+  return jnp.stack(jnp.meshgrid(across, across), -1).reshape(-1, 2)
+
+
+def _cover(shift, pixel, radius, held, height, width):
+  """The pixel at an offset from each surfel, and how close it is."""
+  at = jnp.floor(pixel).astype(jnp.int32) + shift
+  apart = ((at + 0.5 - pixel) ** 2).sum(-1)
+  covered = held & ((at >= 0) & (at < jnp.array([width, height]))).all(-1)
+  covered = covered & ((apart <= radius**2) | (shift == 0).all())
+  target = jnp.where(covered, at[:, 1] * width + at[:, 0], height * width)
+  close = jnp.exp(-apart / (0.72 * jnp.maximum(radius, 0.7) ** 2))
+  return target, close + 1e-6
 
 
 def _finish(config, total, distance, height, width) -> Readout:

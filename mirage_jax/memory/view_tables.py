@@ -20,6 +20,7 @@ from mirage_jax.memory.accumulators import Wide
 
 COLUMNS = 5  # weight, slot, position (3); features follow
 VIEW_COLUMNS = 8  # count, position (3), forward (3), generated
+PARTS = 8  # of the table; one of them is peeled at most in a round
 WHOLE = 0.02  # how far a mean may be from the whole number that it is
 
 Sums = Wide | Array
@@ -174,7 +175,7 @@ def _means(config, views: Views, sums: Float[Array, 'e c']):
 
 
 def _alone(config, views: Views, sums):
-  """The rows that hold one entry alone, and its key; each entry once."""
+  """The rows that hold one entry alone, and their keys; each entry once."""
   held, _, _, key = _means(config, views, sums)
   rows = [view_bins.rows_of(config, key, i) for i in range(config.choices)]
   size = config.entries // config.choices
@@ -185,26 +186,31 @@ def _alone(config, views: Views, sums):
   for i in range(config.choices - 1):
     twin = alone[rows[i]] & (key[rows[i]] == key) & (part > i)
     first = first & ~twin
-  return first, rows
+  return first, key
 
 
 def peel(
   config, views: Views, sums: Float[Array, 'e c']
 ) -> Float[Array, 'e c']:
   """The entries that can be told apart, each in one of its rows."""
+  # A round takes out a part of what it could, so that scatters stay small.
+  most = config.entries // PARTS
 
   def one_round(carry, _):
     sums, entries = carry
-    first, rows = _alone(config, views, sums)
-    taken = jnp.where(first[:, None], sums, 0)
-    entries = jnp.where(first[:, None], sums, entries)
-    for row in rows:
-      sums = sums.at[row].add(-taken)
+    first, key = _alone(config, views, sums)
+    found = jnp.nonzero(first, size=most, fill_value=config.entries)[0]
+    taken = sums.at[found].get(mode='fill', fill_value=0)
+    keys = key.at[found].get(mode='fill', fill_value=0)
+    entries = entries.at[found].set(taken, mode='drop')
+    for i in range(config.choices):
+      sums = sums.at[view_bins.rows_of(config, keys, i)].add(-taken)
     return (sums, entries), None
 
-  rounds = config.rounds if config.choices > 1 else 1
+  if config.choices == 1:
+    return jnp.where(_alone(config, views, sums)[0][:, None], sums, 0)
   carry = (sums, jnp.zeros_like(sums))
-  return jax.lax.scan(one_round, carry, None, length=rounds)[0][1]
+  return jax.lax.scan(one_round, carry, None, length=config.rounds)[0][1]
 
 
 def surfels(config, state: ViewGridState, views: Views) -> Surfels:
