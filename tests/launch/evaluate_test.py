@@ -1,0 +1,147 @@
+"""Evaluation in process, with an untrained model and a tiny folder."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
+
+from experiments import smoke
+from launch import build, evaluate, suites
+from mirage_jax.models.mirage import init_params
+from mirage_jax.training import released
+
+
+@pytest.fixture(scope='module')
+def model(tmp_path_factory):
+  """An untrained window model."""
+  folder = tmp_path_factory.mktemp('models') / 'window'
+  config = smoke.get_config()
+  config.data.update(context=1, target=2)
+  config.sampler.steps = 1
+  config.memory = {'kind': 'none'}
+  size = config.source.height, config.source.width
+  params = init_params(build.make_model(config), jax.random.key(0), *size)
+  released.export(
+    folder, released.Released(params, config.to_dict(), 'none', 0, 0)
+  )
+  return str(folder)
+
+
+@pytest.fixture(scope='module')
+def scene(tmp_path_factory):
+  """A camera that slides along a painted wall at 2 m, 12 frames."""
+  folder = tmp_path_factory.mktemp('scene')
+  entries = []
+  for i in range(12):
+    x = np.linspace(0, 6, 36) + 1.2 * i
+    rgb = 127 + 100 * np.stack(
+      np.broadcast_arrays(np.sin(x), np.cos(x)[:, None], np.sin(2 * x)), -1
+    )
+    Image.fromarray(rgb.astype(np.uint8)).save(folder / f'{i}.png')
+    metres = np.full((36, 36), 2000, np.uint16)
+    Image.fromarray(metres).save(folder / f'{i}_depth.png')
+    pose = np.eye(4)
+    pose[0, 3] = 0.36 * i  # a fifth of the view
+    entry = {'file_path': f'{i}.png', 'depth_file_path': f'{i}_depth.png'}
+    entries.append({**entry, 'transform_matrix': pose.tolist()})
+  lens = {'fl_x': 40.0, 'fl_y': 40.0, 'cx': 18.0, 'cy': 18.0, 'w': 36, 'h': 36}
+  text = json.dumps({**lens, 'camera_model': 'PINHOLE', 'frames': entries})
+  (folder / 'transforms.json').write_text(text)
+  return str(folder)
+
+
+def run(**values):
+  """Runs the program in process with these flags."""
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS.mark_as_parsed()
+  with flagsaver.flagsaver(**values):
+    return evaluate.main([])
+
+
+def test_closed_loop_suites_leave_tables_plots_and_videos(
+  model, scene, tmp_path
+):
+  names = ['closed_loop', 'exploration', 'own_return']
+  figures = run(
+    suite=','.join(names),
+    checkpoint=model,
+    source=scene,
+    episodes=2,
+    frames=12,
+    observed=4,
+    videos=1,
+    output=str(tmp_path),
+  )
+  read = json.loads((tmp_path / 'metrics.json').read_text())
+  assert list(read) == names
+  for name in names:
+    assert 'window' in read[name] and 'frozen_video' in read[name]
+    assert 'window' in figures[name]
+    assert (tmp_path / f'{name}.md').read_text().startswith(f'## {name}')
+    assert list((tmp_path / 'plots').glob(f'{name}_*.png'))
+    assert (tmp_path / 'videos' / f'{name}_0.mp4').stat().st_size > 500
+  oracle = read['closed_loop']['oracle_memory']['returned_psnr_db']
+  model_score = read['closed_loop']['window']['returned_psnr_db']
+  assert oracle['mean'] > 25 > model_score['mean'] and oracle['n'] >= 1
+
+
+def test_a_suite_of_memories_needs_no_checkpoint(scene, tmp_path, monkeypatch):
+  asked = {}
+
+  def fake(setting, entrants, folder):
+    asked.update(entrants=entrants, source=setting.source)
+    return {
+      'hash_grid': {'psnr_db': {'mean': 1.0, 'low': 0.0, 'high': 2.0, 'n': 3}}
+    }
+
+  monkeypatch.setitem(suites.SUITES, 'readout', fake)
+  figures = run(suite='readout', source=scene, output=str(tmp_path))
+  assert asked == {'entrants': {}, 'source': scene}
+  assert figures['readout'] == {'hash_grid': {'psnr_db': 1.0}}
+  run(suite='readout', source=scene, output=str(tmp_path))
+  assert list(json.loads((tmp_path / 'metrics.json').read_text())) == [
+    'readout'
+  ]
+
+
+@pytest.mark.parametrize(
+  'values,message',
+  [
+    ({'suite': 'closed_lop'}, "unknown suite 'closed_lop'; have closed_loop"),
+    ({'suite': ''}, 'unknown suite'),
+    ({'checkpoint': 'nowhere'}, 'nowhere'),
+    ({'checkpoint': None}, 'no checkpoint given'),
+    ({'source': 'roms'}, 'roms'),
+    ({'source': '/no/such/folder'}, '/no/such/folder'),
+    ({'episodes': 0}, '--episodes=0'),
+    ({'frames': 4}, '--frames=4'),
+    ({'output': None}, '--output is missing'),
+    ({'suite': 'retention'}, 'give --source=rooms or streets'),
+    ({'suite': 'cost'}, 'give --source=rooms or streets'),
+  ],
+)
+def test_bad_input_is_named_and_nothing_is_left(
+  values, message, model, scene, tmp_path
+):
+  good = {
+    'suite': 'closed_loop',
+    'checkpoint': model,
+    'source': scene,
+    'observed': 4,
+    'frames': 12,
+    'output': str(tmp_path),
+  }
+  with pytest.raises((ValueError, FileNotFoundError), match=message):
+    run(**{**good, **values})
+  assert not list(tmp_path.iterdir())
+
+
+def test_an_unwritable_output_is_an_error(model, scene, tmp_path):
+  (tmp_path / 'file').write_text('kept')
+  with pytest.raises(OSError, match='file'):
+    run(checkpoint=model, source=scene, output=str(tmp_path / 'file'))
+  assert (tmp_path / 'file').read_text() == 'kept'
