@@ -43,6 +43,9 @@ _VIDEOS = flags.DEFINE_integer('videos', 2, 'Videos written of each suite.')
 _STRIDE = flags.DEFINE_integer(
   'stride', None, 'Downsampling of a folder in readout; 2 if not given.'
 )
+_STEPS = flags.DEFINE_integer(
+  'steps', None, 'Sampler steps a chunk; those of the config if not given.'
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of episodes, noise and bootstrap.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
@@ -96,7 +99,7 @@ def open_asked(names: list[str]) -> dict[str, Entrant]:
   checkpoints = flag_list(_CHECKPOINT.value)
   needed = [name for name in names if name in suites.OF_MODELS]
   if checkpoints or needed:
-    return open_entrants(checkpoints)
+    return open_entrants(checkpoints, _STEPS.value)
   return {}
 
 

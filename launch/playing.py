@@ -59,8 +59,14 @@ def names_of(checkpoints: Sequence[str]) -> list[str]:
   return short if len(set(short)) == len(short) else list(checkpoints)
 
 
-def open_entrants(checkpoints: Sequence[str]) -> dict[str, Entrant]:
+def open_entrants(
+  checkpoints: Sequence[str], steps: int | None = None
+) -> dict[str, Entrant]:
   """Loads checkpoints that are to be compared, by their short names.
+
+  Args:
+    checkpoints: workdirs, released folders or shipped names.
+    steps: of the sampler; None for each config's own.
 
   Raises:
     FileNotFoundError: a checkpoint that there is not.
@@ -69,6 +75,8 @@ def open_entrants(checkpoints: Sequence[str]) -> dict[str, Entrant]:
   entrants = {}
   for name, checkpoint in zip(names_of(checkpoints), checkpoints, strict=True):
     model, params, config = build.load_model(checkpoint)
+    if steps is not None:
+      config.sampler.steps = steps
     player = make_player(
       model,
       jax.tree.map(jax.numpy.asarray, params),

@@ -22,6 +22,7 @@ from launch.playing import Entrant, flag_list, open_entrants
 from mirage_jax.evaluation import protocols, scenes, statistics, videos
 from mirage_jax.evaluation.contests import Contest, Example, Result, load_clips
 from mirage_jax.evaluation.outputs import staged
+from mirage_jax.memory.files import save
 
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint',
@@ -46,6 +47,9 @@ _SCENES = flags.DEFINE_integer(
 )
 _START = flags.DEFINE_integer('start', 0, 'First frame of a folder.')
 _EVERY = flags.DEFINE_integer('every', 1, 'Use every n-th frame of a folder.')
+_STEPS = flags.DEFINE_integer(
+  'steps', None, 'Sampler steps a chunk; those of the config if not given.'
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the scenes and of the noise.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
@@ -63,7 +67,7 @@ def main(_) -> dict[str, Any]:
   for flag in (_OBSERVED, _CHUNKS, _SCENES, _EVERY):
     if flag.value < 1:
       raise ValueError(f'--{flag.name}={flag.value}; expected 1 or more')
-  entrants = open_entrants(flag_list(_CHECKPOINT.value))
+  entrants = open_entrants(flag_list(_CHECKPOINT.value), _STEPS.value)
   request = make_request(entrants)
   scenes.check_path(request)
   with staged(_OUTPUT.value) as folder:
@@ -153,8 +157,6 @@ def write(
   scores: Mapping[str, Mapping[str, float | None]],
 ) -> None:
   """Writes the video, its contact sheet and the memories."""
-  from mirage_jax.memory.files import save
-
   remembering = [n for n, x in entrants.items() if x.model.memory is not None]
   for name in remembering:
     single = len(remembering) == 1
