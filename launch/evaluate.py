@@ -4,9 +4,9 @@
     --checkpoint=rooms_tiny,rooms_tiny_window --source=rooms --output=DIR
   python -m launch.evaluate --suite=readout --source=FOLDER --output=DIR
 
-Writes into --output: `metrics.json`, `report.md` (tables), `plots/`, and
-`videos/`. Several checkpoints play the same episodes; the first is compared
-with each other one by paired differences. The suites of memories (readout,
+Writes into --output: `metrics.json`, a table of each suite (`SUITE.md`),
+`plots/` and `videos/`. Several checkpoints play the same episodes, and every
+pair of them is compared by paired differences. The suites of memories (readout,
 retention, cost) need no checkpoint.
 """
 
@@ -113,11 +113,27 @@ def run_suite(
   """Runs one suite and writes what it found."""
   with staged(output) as folder:
     table = suite(setting, entrants, folder)
-    text = f'## {name} ({setting.source})\n\n{reports.markdown_table(table)}'
+    text = describe(name, setting, table)
     reports.write_text(folder / f'{name}.md', text)
   reports.write_metrics(output / 'metrics.json', {name: table})
   print(text, flush=True)
   return table
+
+
+def describe(name: str, setting: suites.Setting, table: reports.Suite) -> str:
+  """A suite's report: what was done, the tables, and what they say."""
+  parts = [f'## {name} ({setting.source})']
+  if name in suites.OF_MODELS:
+    parts.append(
+      f'{setting.episodes} episodes of {setting.frames} frames, '
+      f'{setting.observed} observed (own_return: a window), seed '
+      f'{setting.seed}.'
+    )
+  parts += [suites.NOTES[name]] if name in suites.NOTES else []
+  parts.append(reports.markdown_table(table))
+  if name == 'exploration':
+    parts += reports.remarks(table)
+  return '\n\n'.join(parts) + '\n'
 
 
 if __name__ == '__main__':

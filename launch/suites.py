@@ -3,7 +3,7 @@ returns its table."""
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from mirage_jax.evaluation import (
 )
 from mirage_jax.evaluation.contests import Contest, Result
 from mirage_jax.evaluation.reports import Suite
+from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Memory
 
 OWN_OBSERVED = 4
@@ -42,21 +43,17 @@ class Setting:
   seed: int
 
 
-def _play(
-  run: Callable[..., Result],
-  setting: Setting,
-  entrants: Mapping[str, Entrant],
-  path: str,
-  folder: pathlib.Path,
-) -> Suite:
-  """Plays a closed-loop suite along `path` and draws what it found."""
-  height, width = next(iter(entrants.values())).size
-  name, generated = run.__name__, setting.frames - setting.observed
+def _open(
+  setting: Setting, entrants: Mapping[str, Entrant], path: str
+) -> Sequence[Clip]:
+  """The episodes of a closed-loop suite, at the size of the models."""
+  generated = setting.frames - setting.observed
   if generated < 1:
     raise ValueError(
       f'--frames={setting.frames} leaves nothing to generate after '
       f'{setting.observed} observed frames; raise --frames'
     )
+  height, width = next(iter(entrants.values())).size
   request = scenes.Request(
     setting.source,
     path,
@@ -69,6 +66,18 @@ def _play(
   clips = scenes.open_episodes(request, setting.episodes)
   if len(clips) < setting.episodes:
     print(f'{setting.source} has {len(clips)} episodes, not {setting.episodes}')
+  return clips
+
+
+def _play(
+  run: Callable[..., Result],
+  setting: Setting,
+  entrants: Mapping[str, Entrant],
+  path: str,
+  folder: pathlib.Path,
+) -> Suite:
+  """Plays a closed-loop suite along `path` and draws what it found."""
+  clips = _open(setting, entrants, path)
   contest = Contest(
     players={name: entrant.player for name, entrant in entrants.items()},
     windows=[entrant.window for entrant in entrants.values()],
@@ -80,9 +89,9 @@ def _play(
   )
   result = run(clips, contest)
   table = reports.summarise(result, list(entrants), setting.seed)
-  draw(folder, name, result, table, list(entrants))
+  draw(folder, run.__name__, result, table, list(entrants))
   for fact, value in result.facts.items():
-    print(f'{name}: {fact} = {value}')
+    print(f'{run.__name__}: {fact} = {value}')
   return table
 
 
@@ -194,6 +203,29 @@ def costs(setting, entrants, folder) -> Suite:
   return table
 
 
+# What the figures of a suite mean, for its report.
+NOTES: Mapping[str, str] = {
+  'closed_loop': (
+    'Returned pixels: static, seen in an observed frame (depth reprojection '
+    'with an occlusion test), in no frame of the window. PSNR is of the mean '
+    'squared error over all returned pixels of an episode. `returned_lpips` '
+    'and `returned_ssim`: whole frames of which at least '
+    f'{protocols.RETURNED_SHARE:.0%} of the static pixels are returned. '
+    '`returned_region_lpips`: frames with at least '
+    f'{protocols.REGION_SHARE:.0%}, all other pixels replaced by the truth. '
+    'Means over episodes, 95 % bootstrap intervals over episodes.'
+  ),
+  'exploration': (
+    'All generated frames against the truth; `fresh`: pixels that no earlier '
+    'frame saw. `kid`: kernel distance of AlexNet features. No worse means: '
+    f'the paired interval of psnr_db lies above {-reports.MARGIN_DB} dB.'
+  ),
+  'own_return': (
+    'Later views of generated places against the own first view of them. '
+    '`own_contrast_db`: gain over the same comparison with a frame from '
+    'elsewhere; a frozen video has 0.'
+  ),
+}
 OF_MODELS = ('closed_loop', 'exploration', 'own_return')
 SUITES: Mapping[str, Callable[..., Suite]] = {
   'closed_loop': closed_loop,

@@ -16,6 +16,7 @@ from mirage_jax.evaluation.outputs import replaced
 from mirage_jax.evaluation.statistics import Interval
 
 Suite = dict[str, dict[str, Interval]]
+MARGIN_DB = 0.1
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 
 
@@ -106,6 +107,21 @@ def _table(suite: Suite) -> str:
     cells = [format_interval(values.get(m, {})) for m in metrics]
     lines.append(f'| {name} | ' + ' | '.join(cells) + ' |')
   return '\n'.join(lines) + '\n'
+
+
+def remarks(suite: Suite) -> list[str]:
+  """Whether the first model of each pair is no worse, by the PSNR of all."""
+  lines = []
+  for name, metrics in suite.items():
+    low = metrics.get('psnr_db', {}).get('low')
+    if ' minus ' not in name or low is None:
+      continue
+    verdict = 'no worse' if low > -MARGIN_DB else 'not shown to be no worse'
+    lines.append(
+      f'{name}: {verdict} in psnr_db (lower bound {low:.2f} dB, margin '
+      f'{-MARGIN_DB} dB)'
+    )
+  return lines
 
 
 def headline(suite: Suite) -> dict[str, dict[str, float | None]]:

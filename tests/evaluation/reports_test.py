@@ -67,6 +67,14 @@ def test_the_table_has_a_row_a_player_and_dashes_for_nothing():
   assert frozen.count('| - ') == frozen.count('|') - 2
 
 
+def test_no_worse_is_a_matter_of_the_lower_bound():
+  suite = reports.summarise(result(), ['memory', 'window'], seed=0)
+  (line,) = reports.remarks(suite)
+  assert 'memory minus window: no worse' in line
+  suite = reports.summarise(result(), ['window', 'memory'], seed=0)
+  assert 'not shown' in reports.remarks(suite)[0]
+
+
 def test_plots_are_pictures(tmp_path):
   curve = {'memory': (np.arange(4), np.arange(4.0))}
   reports.plot_curve(tmp_path / 'a.png', 'psnr_db against age', curve)
