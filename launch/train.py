@@ -22,7 +22,14 @@ from launch import build, sections
 from launch.errors import run_program
 from mirage_jax import sharding, trees
 from mirage_jax.models.mirage import Mirage, init_params
-from mirage_jax.training import metrics, optimizer, state, stopping, workdirs
+from mirage_jax.training import (
+  metrics,
+  optimizer,
+  released,
+  state,
+  stopping,
+  workdirs,
+)
 from mirage_jax.training.checkpoints import Checkpoints
 from mirage_jax.training.loop import Loop
 from mirage_jax.training.step import make_train_step
@@ -131,6 +138,7 @@ def train(
   run = make_run(config, settings)
   with workdirs.lock(workdir):
     workdirs.own(workdir, config.to_dict())
+    workdirs.note_commit(workdir, released.current_commit())
     with Checkpoints(
       workdir, keep=settings.keep, keep_every=settings.keep_every
     ) as checkpoints:
@@ -234,7 +242,7 @@ def announce(
   count = trees.count_parameters(current.params)
   print(
     f'{count:,} parameters, steps {int(current.step)} to {settings.steps}, '
-    f'in {workdir}',
+    f'in {workdir}; the first step compiles',
     flush=True,
   )
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import UInt32
+import numpy as np
+
+from mirage_jax.arrays import Array
 
 Tree = Any
 
@@ -91,24 +93,36 @@ def first_difference(found: Tree, expected: Tree) -> str | None:
   return None
 
 
-@jax.jit
-def checksum(x) -> UInt32[jax.Array, '']:
+def checksum(x: Array) -> int:
   """An integer that changes with any bit of `x` or with its bits' order.
 
   A sum of odd multiples of the bits modulo 2^32: exact, so the same on any
-  sharding of `x`.
+  sharding of `x`. What one process can see is summed by it, without compiling.
   """
-  if jnp.issubdtype(x.dtype, jnp.bool_):
-    x = x.astype(jnp.uint8)
-  unsigned = jnp.dtype(f'uint{8 * x.dtype.itemsize}')
-  bits = jax.lax.bitcast_convert_type(x, unsigned).astype(jnp.uint32)
-  bits = bits.reshape(-1)
-  place = jnp.arange(bits.size, dtype=jnp.uint32)
-  odd = place * jnp.uint32(2654435761) | jnp.uint32(1)  # Knuth's multiplier
-  return jnp.sum((bits ^ (bits >> 15)) * odd, dtype=jnp.uint32)
+  if isinstance(x, jax.Array) and not x.is_fully_addressable:
+    return int(_compiled_weighted_sum(x))
+  return int(_weighted_sum(np.asarray(x), np))
 
 
-def checksums(tree: Tree) -> dict[str, UInt32[jax.Array, '']]:
+def _weighted_sum(x, xp):
+  """`checksum` with NumPy or jax.numpy as `xp`."""
+  unsigned = np.dtype(f'uint{8 * x.dtype.itemsize}')
+  if x.dtype == np.bool_:
+    bits = x.astype(np.uint8)
+  elif xp is np:
+    bits = x.reshape(-1).view(unsigned)
+  else:
+    bits = jax.lax.bitcast_convert_type(x, unsigned)
+  bits = bits.reshape(-1).astype(np.uint32)
+  place = xp.arange(bits.size, dtype=np.uint32)
+  odd = place * np.uint32(2654435761) | np.uint32(1)  # Knuth's multiplier
+  return xp.sum((bits ^ (bits >> np.uint32(15))) * odd, dtype=np.uint32)
+
+
+_compiled_weighted_sum = jax.jit(lambda x: _weighted_sum(x, jnp))
+
+
+def checksums(tree: Tree) -> dict[str, int]:
   """The checksum of every leaf by name."""
   return {name: checksum(leaf) for name, leaf in named_leaves(tree)}
 
@@ -117,5 +131,5 @@ def fingerprint(tree: Tree) -> str:
   """Eight hex digits that differ when any bit of any leaf does."""
   total = 0
   for name, value in sorted(checksums(tree).items()):
-    total = (total * 1_000_003 + int(value) + sum(name.encode())) % 2**32
+    total = (total * 1_000_003 + value + sum(name.encode())) % 2**32
   return f'{total:08x}'

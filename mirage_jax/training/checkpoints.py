@@ -74,7 +74,7 @@ class Checkpoints:
     step = int(state.step)
     if step in self.steps:
       return
-    sums = trees.checksums(state) | {integrity.DATA: integrity.data_sum(data)}
+    sums = integrity.sums_to_save(state, data)
     items = {'state': state, 'data': data, 'checksums': sums}
     try:
       self._checkpointer.save_checkpointables_async(step, items, force=True)
@@ -143,11 +143,10 @@ class Checkpoints:
         f'{folder} holds {there}, expected {ours}; resume with as many '
         'processes as saved it'
       )
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     items = {
       'state': trees.shapes(state),
       'data': data,
-      'checksums': integrity.abstract_sums(state, device),
+      'checksums': integrity.abstract_sums(state),
     }
     loaded = integrity.guarded(
       lambda: self._checkpointer.load_checkpointables(step, items), path
@@ -218,7 +217,7 @@ def _load_params(path: pathlib.Path) -> Params:
 
   items = {
     'state': trees.map_named(wanted, saved),
-    'checksums': integrity.abstract_sums(saved, device),
+    'checksums': integrity.abstract_sums(saved),
   }
   loaded = integrity.guarded(
     lambda: ocp.load_checkpointables(path, items), path

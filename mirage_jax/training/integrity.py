@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from mirage_jax import trees
@@ -33,18 +33,24 @@ def saved_shapes(path: pathlib.Path) -> dict[str, Any]:
   return tree
 
 
-def abstract_sums(tree: Any, sharding: Any) -> dict[str, jax.ShapeDtypeStruct]:
+def abstract_sums(tree: Any) -> dict[str, np.ndarray]:
   """What to ask Orbax for, to get the checksums of all leaves of `tree`."""
-  one = jax.ShapeDtypeStruct((), jnp.uint32, sharding=sharding)
+  one = np.zeros((), np.uint32)
   return {name: one for name, _ in trees.named_leaves(tree)} | {DATA: one}
 
 
-def data_sum(data: Any) -> jax.Array:
+def sums_to_save(state: Any, data: Any) -> dict[str, np.ndarray]:
+  """Checksums of a state and of a Grain iterator, as Orbax saves them."""
+  sums = trees.checksums(state) | {DATA: data_sum(data)}
+  return {name: np.array(value, np.uint32) for name, value in sums.items()}
+
+
+def data_sum(data: Any) -> int:
   """Checksum of a Grain iterator's state; 0 where processes differ in it."""
   if jax.process_count() > 1:
-    return jnp.uint32(0)
+    return 0
   text = json.dumps(data.get_state(), sort_keys=True)
-  return jnp.uint32(zlib.crc32(text.encode()))
+  return zlib.crc32(text.encode())
 
 
 def check_architecture(path: pathlib.Path, expected: Any) -> None:
@@ -71,7 +77,7 @@ def check_sums(
     Damaged: it names the first leaf that is not.
   """
   for name, value in trees.checksums(tree).items():
-    if int(value) != int(expected[name]):
+    if value != int(expected[name]):
       raise Damaged(
         f'checkpoint {path} is damaged (the bits of {name} changed on the disk)'
       )
@@ -83,7 +89,7 @@ def check_data(path: pathlib.Path, data: Any, sums: Mapping[str, Any]) -> None:
   Raises:
     Damaged: it does not.
   """
-  if int(data_sum(data)) != int(sums[DATA]):
+  if data_sum(data) != int(sums[DATA]):
     raise Damaged(f'checkpoint {path} is damaged (the data iterator changed)')
 
 

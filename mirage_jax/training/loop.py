@@ -1,8 +1,6 @@
 """The training loop: steps, reports, checkpoints, and the ways to stop."""
 
-import contextlib
 import dataclasses
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from mirage_jax.training.checkpoints import Checkpoints
 from mirage_jax.training.metrics import Metrics
+from mirage_jax.training.progress import Clock, progress, say
 from mirage_jax.training.state import TrainState
 from mirage_jax.training.stopping import StopRequest
 
@@ -33,7 +32,7 @@ class Loop:
   log_every: int = 20
   image_every: int = 0
   checkpoint_every: int = 0
-  say: Callable[[str], None] = print
+  say: Callable[[str], None] = say
 
   def run(
     self,
@@ -84,40 +83,6 @@ class Loop:
     return state, figures
 
 
-class Clock:
-  """Steps a second, without compiling and without drawing pictures."""
-
-  def __init__(self):
-    self._began = time.monotonic()
-    self._steps = 0
-    self._started = False
-
-  def tick(self, parts: dict[str, jax.Array]) -> None:
-    """Counts a step; the first of all, which compiles, is waited for."""
-    self._steps += 1
-    if not self._started:
-      jax.block_until_ready(parts)
-      self._compiled_in = time.monotonic() - self._began
-      self._began, self._steps, self._started = time.monotonic(), 0, True
-
-  def lap(self) -> float:
-    """Steps a second since the last lap; the first step's where no other is."""
-    now = time.monotonic()
-    rate = self._steps / (now - self._began)
-    if not self._steps:
-      rate = 1 / self._compiled_in
-    self._began, self._steps = now, 0
-    return rate
-
-  @contextlib.contextmanager
-  def stopped(self, parts: dict[str, jax.Array]) -> Iterator[None]:
-    """Does not count what happens inside."""
-    jax.block_until_ready(parts)
-    before = time.monotonic()
-    yield
-    self._began += time.monotonic() - before
-
-
 def due(number: int, every: int, last: int) -> bool:
   """Whether something done every so many steps is done after this one."""
   return number % every == 0 or number == last
@@ -144,16 +109,3 @@ def check_finite(taken: list[Taken]) -> None:
         'checkpoint: lower optimizer.learning_rate or look at that batch, '
         'then run the same command again'
       )
-
-
-def progress(number: int, last: int, figures: dict[str, float]) -> str:
-  """One line: step, speed, time left, losses."""
-  seconds = round((last - number) / figures['steps_per_s'])
-  left = f'{seconds // 3600}:{seconds // 60 % 60:02d}:{seconds % 60:02d}'
-  losses = ' '.join(
-    f'{k} {v:.4g}' for k, v in figures.items() if k != 'steps_per_s'
-  )
-  return (
-    f'step {number}/{last}  {figures["steps_per_s"]:.2f} steps/s  '
-    f'{left} left  {losses}'
-  )

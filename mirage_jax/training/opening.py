@@ -31,7 +31,7 @@ def open_checkpoint(name: str | os.PathLike) -> released.Released:
     return released.Released(
       params=params,
       config=config,
-      commit=released.current_commit(),
+      commit=workdirs.read_commit(folder),
       steps=step,
       seed=config['seed'],
     )

@@ -1,6 +1,7 @@
 """A run's folder: who may write to it, and which experiment owns it.
 
-It holds `config.json` (the experiment), `checkpoints/` (one folder a step),
+It holds `config.json` (the experiment), `commits` (of the code that trained),
+`checkpoints/` (one folder a step),
 `metrics.jsonl` (one line a report), `images/` (contact sheets),
 `tensorboard/` (the same for TensorBoard), and `.lock` (of the process that
 trains).
@@ -107,6 +108,20 @@ def own(workdir: str | os.PathLike, config: Mapping[str, Any]) -> None:
         '--workdir'
       )
   write_text(path, json.dumps(config, indent=2) + '\n')
+
+
+def note_commit(workdir: str | os.PathLike, commit: str) -> None:
+  """Adds the code that trains from now on to the folder's `commits`."""
+  path = pathlib.Path(workdir) / 'commits'
+  lines = path.read_text().splitlines() if path.exists() else []
+  if lines[-1:] != [commit]:
+    write_text(path, '\n'.join([*lines, commit]) + '\n')
+
+
+def read_commit(workdir: str | os.PathLike) -> str:
+  """The code that trained last in the folder; 'unknown' if nobody noted it."""
+  path = pathlib.Path(workdir) / 'commits'
+  return path.read_text().split()[-1] if path.exists() else 'unknown'
 
 
 @contextlib.contextmanager

@@ -11,7 +11,8 @@ import pytest
 
 from mirage_jax.training import metrics, stopping
 from mirage_jax.training.checkpoints import Checkpoints
-from mirage_jax.training.loop import Loop, progress
+from mirage_jax.training.loop import Loop
+from mirage_jax.training.progress import progress
 from tests.training.fakes import make_batches, make_training
 
 

@@ -105,10 +105,12 @@ def test_a_folder_a_workdir_and_a_shipped_name_open(
   state, _ = make_training()
   workdir = tmp_path / 'run'
   workdirs.own(workdir, CONFIG)
+  workdirs.note_commit(workdir, 'beef')
   with Checkpoints(workdir) as saved:
     saved.save(state.replace(step=jnp.asarray(7)), make_batches())
   opened = opening.open_checkpoint(workdir)
   assert (opened.steps, opened.seed, opened.config) == (7, 3, CONFIG)
+  assert opened.commit == 'beef'
   jax.tree.map(np.testing.assert_array_equal, opened.params, state.best)
 
 

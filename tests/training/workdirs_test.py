@@ -92,3 +92,11 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     workdirs.write_text(path, 'new')
   assert [p.name for p in tmp_path.iterdir()] == ['a.json']
   assert path.read_text() == 'old'
+
+
+def test_the_code_that_trained_is_noted_once(tmp_path):
+  assert workdirs.read_commit(tmp_path) == 'unknown'
+  for commit in ('a', 'a', 'b+'):
+    workdirs.note_commit(tmp_path, commit)
+  assert (tmp_path / 'commits').read_text() == 'a\nb+\n'
+  assert workdirs.read_commit(tmp_path) == 'b+'

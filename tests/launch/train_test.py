@@ -1,0 +1,162 @@
+"""Laws of the training program: killed = never killed."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import ml_collections
+import pytest
+
+from experiments import rooms_tiny, rooms_tiny_window, smoke
+from launch import sections
+from launch.train import Settings
+from mirage_jax import trees
+from mirage_jax.training import metrics, optimizer, workdirs
+from mirage_jax.training.checkpoints import load_params
+
+ROOT = pathlib.Path(__file__).parents[2]
+STEPS = 12
+
+
+def command(workdir, *more):
+  return [
+    sys.executable,
+    '-m',
+    'launch.train',
+    '--config=experiments/smoke.py',
+    f'--workdir={workdir}',
+    *more,
+  ]
+
+
+def start(workdir, *more, **options):
+  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'PYTHONUNBUFFERED': '1'}
+  return subprocess.Popen(
+    command(workdir, *more),
+    cwd=ROOT,
+    env=environment,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    **options,
+  )
+
+
+def finish(process):
+  """Its figures, from the last line of stdout."""
+  out, err = process.communicate(timeout=600)
+  assert process.returncode == 0, err
+  return json.loads(out.splitlines()[-1])
+
+
+def test_the_window_differs_in_the_memory_alone():
+  difference = workdirs.config_difference(
+    rooms_tiny.get_config().to_dict(), rooms_tiny_window.get_config().to_dict()
+  )
+  assert difference == ('memory.kind', 'hash_grid', 'none')
+  other = rooms_tiny.get_config()
+  other.memory.kind = 'none'
+  assert other.to_dict() == rooms_tiny_window.get_config().to_dict()
+
+
+@pytest.mark.parametrize('experiment', [smoke, rooms_tiny, rooms_tiny_window])
+def test_experiments_say_command_cost_and_expectation(experiment):
+  name = experiment.__name__.replace('.', '/') + '.py'
+  assert f'--config={name}' in experiment.__doc__
+  for word in ('Command:', 'Cost:', 'Expect:'):
+    assert word in experiment.__doc__
+  config = experiment.get_config()
+  sections.call(Settings, 'train', config.train)
+  sections.call(optimizer.make_optimizer, 'optimizer', config.optimizer)
+  config.train.steps = 77
+  assert config.optimizer.steps == 77  # the schedule ends with the run
+
+
+@pytest.mark.parametrize(
+  'key, value',
+  [
+    ('steps', 0),
+    ('log_every', 0),
+    ('keep', 0),
+    ('image_every', -1),
+    ('ema', 1.0),
+    ('precision', 'float16'),
+  ],
+)
+def test_bad_settings_are_named(key, value):
+  with pytest.raises(ValueError, match=f'config.train.{key} is {value!r}'):
+    Settings(**({'steps': 4} | {key: value}))
+
+
+@pytest.mark.parametrize(
+  'section, words',
+  [
+    ({'steps': 4, 'stpes': 5}, "unknown config key 'train.stpes'; have steps"),
+    ({'keep': 4}, "config key 'train.steps' is missing"),
+  ],
+)
+def test_sections_are_exact(section, words):
+  with pytest.raises(ValueError) as error:
+    sections.call(Settings, 'train', ml_collections.ConfigDict(section))
+  assert str(error.value).startswith(words)
+
+
+def kill_after(process, step, seconds):
+  """SIGKILL so many seconds after it reports a step; whether it was alive."""
+  for line in process.stdout:
+    if line.startswith('step ') and int(line[5:].split('/')[0]) >= step:
+      break
+  time.sleep(seconds)
+  process.kill()
+  process.communicate()
+  return process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_is_never_killed(tmp_path):
+  more = [
+    f'--config.train.steps={STEPS}',
+    '--config.train.log_every=1',
+    '--config.train.image_every=0',
+  ]
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  expected = finish(start(whole, *more))
+  shutil.copytree(whole / '.compiled', parts / '.compiled')
+  dice, moments = random.Random(), []
+  for first in (1, STEPS // 2):
+    moments.append((dice.randrange(first, STEPS - 1), dice.uniform(0, 0.5)))
+    if not kill_after(start(parts, *more), *moments[-1]):
+      break  # it was faster
+  figures = finish(start(parts, *more))
+  assert figures['fingerprint'] == expected['fingerprint'], moments
+  loaded = [load_params(folder) for folder in (whole, parts)]
+  assert [step for _, step in loaded] == [STEPS, STEPS]
+  assert trees.fingerprint(loaded[0][0]) == trees.fingerprint(loaded[1][0])
+  logs = [
+    [(r['step'], r['loss']) for r in metrics.read_metrics(folder)]
+    for folder in (whole, parts)
+  ]
+  assert logs[0] == logs[1], moments
+
+
+@pytest.mark.slow
+def test_sigterm_saves_a_second_writer_is_refused_and_it_goes_on(tmp_path):
+  more = ['--config.train.steps=1000', '--config.train.image_every=0']
+  process = start(tmp_path, *more)
+  for line in process.stdout:
+    if line.startswith('step 4/'):
+      break
+  second = start(tmp_path, *more)
+  _, err = second.communicate(timeout=300)
+  assert second.returncode == 1
+  assert f'in use by process {process.pid}' in err.splitlines()[-1]
+  process.send_signal(signal.SIGTERM)
+  figures = finish(process)
+  assert figures['stopped_by'] == 'SIGTERM' and figures['step'] >= 4
+  assert load_params(tmp_path)[1] == figures['step']
