@@ -1,0 +1,49 @@
+"""Laws of the benchmark's rows, on the smallest experiment."""
+
+import math
+import types
+
+import pytest
+
+from experiments import smoke
+from launch import memory_rows, rows
+
+
+def window():
+  config = smoke.get_config()
+  config.memory.kind = 'none'
+  return config
+
+
+def check(found, *names):
+  assert set(names) <= set(found)
+  for spread in found.values():
+    assert 0 < spread.low <= spread.median <= spread.high < math.inf
+
+
+@pytest.mark.slow
+def test_memory_rows_and_constant_bytes(monkeypatch):
+  monkeypatch.setattr(memory_rows, 'rooms_tiny', smoke)
+  monkeypatch.setattr(memory_rows, 'CHUNKS', (1, 3))
+  found = memory_rows.memory(repeats=1, seed=0)
+  check(
+    found,
+    'memory_write_points_per_s',
+    'memory_read_points_per_s',
+    'memory_write_read_gradient_points_per_s',
+    'memory_read_chunk100_over_chunk5',
+  )
+  assert found['memory_bytes_chunk100_over_chunk5'].median == 1
+
+
+@pytest.mark.slow
+def test_train_and_sample_rows_compare_with_and_without(monkeypatch):
+  settings = {
+    'memory': smoke,
+    'window': types.SimpleNamespace(get_config=window),
+  }
+  monkeypatch.setattr(rows, 'SETTINGS', settings)
+  check(
+    rows.train(1, 0), 'train_memory_steps_per_s', 'train_memory_over_window'
+  )
+  check(rows.sample(1, 0), 'sample_memory_s_per_frame')
