@@ -26,7 +26,7 @@ class Wide:
   high: Int[Array, 'e c']
 
 
-def zeros(entries: int, columns: int, bits: int) -> Wide:
+def zeros(entries: int, columns: int, bits: int = 48) -> Wide:
   """Sums of 40 or 48 bits that are all zero."""
   shape, high = (entries, columns), {40: jnp.int8, 48: jnp.int16}[bits]
   return Wide(jnp.zeros(shape, jnp.uint32), jnp.zeros(shape, high))
@@ -53,7 +53,7 @@ def to_float(sums: Wide) -> Float[Array, 'e c']:
   return sums.high.astype(jnp.float32) * 2.0**32 + sums.low.astype(jnp.float32)
 
 
-def capacity(largest: int, bits: int) -> int:
+def capacity(largest: int, bits: int = 48) -> int:
   """How many values of at most `largest` always fit into one sum."""
   return (2 ** (bits - 1) - 1) // largest
 

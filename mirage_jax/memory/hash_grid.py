@@ -12,7 +12,14 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory import addressing, observing, reading, tables, writing
+from mirage_jax.memory import (
+  addressing,
+  observing,
+  reading,
+  regions,
+  tables,
+  writing,
+)
 from mirage_jax.memory.contract import Readout
 from mirage_jax.memory.observing import Observation
 from mirage_jax.memory.tables import HashGridState
@@ -159,6 +166,15 @@ class HashGrid:
   ) -> HashGridState:
     """Takes a written observation out again; bit for bit if `exact`."""
     return writing.write(self, state, observation, -1)
+
+  def forget_region(
+    self, state: HashGridState, region: regions.Region
+  ) -> tuple[HashGridState, regions.Erased]:
+    """Erases all that a `Box` or `Sphere` of the scene's frame holds.
+
+    Returns the state, and how many colliding rows from elsewhere went too.
+    """
+    return regions.forget_region(self, state, region)
 
   def advance(self, state: HashGridState) -> HashGridState:
     """Makes recent evidence old; later free evidence may then veto it."""
