@@ -14,7 +14,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from absl import flags
+from absl import flags, logging
 
 from launch import suites
 from launch.errors import run_program
@@ -52,6 +52,7 @@ _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
 def main(_) -> dict[str, Any]:
   """Runs the suites that the flags name and returns their main figures."""
+  logging.set_verbosity(logging.ERROR)
   names = choose_suites(_SUITE.value)
   if _OUTPUT.value is None:
     raise ValueError('--output is missing; give a folder for the results')

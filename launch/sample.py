@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
 from launch.errors import run_program
 from launch.playing import Entrant, flag_list, open_entrants
@@ -62,6 +62,7 @@ SHOWN = {
 
 def main(_) -> dict[str, Any]:
   """Samples what the flags say and returns the scores."""
+  logging.set_verbosity(logging.ERROR)
   if _OUTPUT.value is None:
     raise ValueError('--output is missing; give a folder for the video')
   for flag in (_OBSERVED, _CHUNKS, _SCENES, _EVERY):

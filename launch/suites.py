@@ -217,7 +217,7 @@ NOTES: Mapping[str, str] = {
   ),
   'exploration': (
     'All generated frames against the truth; `fresh`: pixels that no earlier '
-    'frame saw. `kid`: kernel distance of AlexNet features. No worse means: '
+    'frame saw. `kid`, `frechet`: distances of AlexNet features. No worse: '
     f'the paired interval of psnr_db lies above {-reports.MARGIN_DB} dB.'
   ),
   'own_return': (

@@ -9,7 +9,7 @@ static pixels are returned pixels (see `visibility`); `..._lpips` and
 at least `REGION_SHARE` such pixels, all others replaced by the truth.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -30,6 +30,7 @@ from mirage_jax.evaluation.contests import (
   joined_windows,
   play_all,
 )
+from mirage_jax.evaluation.statistics import Interval, single
 from mirage_jax.geometry.clips import Clip, take_frames
 
 RETURNED_SHARE = 0.5
@@ -163,6 +164,18 @@ def closed_loop(source: Any, contest: Contest) -> Result:
   return result
 
 
+def _set_distances(
+  real: Sequence[np.ndarray], made: Sequence[np.ndarray], seed: int
+) -> dict[str, Interval]:
+  """Distances of all generated frames from all true ones, `[e, t, f]` parts."""
+  real, made = np.concatenate(real), np.concatenate(made)
+  flat = [x.reshape(-1, x.shape[-1]) for x in (real, made)]
+  return {
+    'kid': distributions.kernel_distance(real, made, seed),
+    'frechet': single(distributions.frechet_distance(*flat), len(flat[0])),
+  }
+
+
 def _frame_curve(errors: Mapping[str, list[np.ndarray]]) -> Curve:
   curves = {}
   for name, parts in errors.items():
@@ -176,7 +189,8 @@ def exploration(source: Any, contest: Contest) -> Result:
   """Go where nobody has been: a memory must not hurt.
 
   Scores all generated frames against the truth, the never-seen pixels apart,
-  and the kernel distance of generated from true frames (`kid`).
+  and the distance of the set of generated frames from that of the true ones:
+  `kid`, and `frechet` (of all frames in 64 components; n counts frames).
   """
   real, made, by_frame = [], {}, {}
 
@@ -198,9 +212,6 @@ def exploration(source: Any, contest: Contest) -> Result:
   result = play_all('exploration', source, contest, controls.CONTROLS, score)
   if contest.episodes > 1:
     for name, parts in made.items():
-      kid = distributions.kernel_distance(
-        np.concatenate(real), np.concatenate(parts), contest.seed
-      )
-      result.intervals[name] = {'kid': kid}
+      result.intervals[name] = _set_distances(real, parts, contest.seed)
   result.curves['psnr_db against generated frame'] = _frame_curve(by_frame)
   return result

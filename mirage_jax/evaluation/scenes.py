@@ -17,7 +17,7 @@ import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.data import transforms
-from mirage_jax.data.folders import read_folder
+from mirage_jax.data.folders import Folder, read_folder
 from mirage_jax.data.resizing import resize_clip
 from mirage_jax.data.sources import open_source
 from mirage_jax.geometry import paths
@@ -90,8 +90,6 @@ def make_scene(request: Request, index: int = 0) -> Scene:
   check_path(request)
   if not request.source_is_folder:
     return Scene(_world_clip(request, index), known=True)
-  if not (pathlib.Path(request.source) / 'transforms.json').is_file():
-    open_source(request.source)  # raises, and says what there is
   return _folder_scene(request)
 
 
@@ -103,7 +101,7 @@ def open_episodes(request: Request, count: int) -> Any:
   """
   if not request.source_is_folder:
     return _world_source(request, count)
-  total = len(read_folder(request.source).clip.time_s)
+  total = len(_read(request.source).clip.time_s)
   reach = request.every * int(_steps(request).max())
   starts = range(request.start, total - reach, max(1, reach // 2))
   if not starts:
@@ -196,8 +194,15 @@ def _file_poses(request: Request) -> np.ndarray:
   return poses[index.round().astype(int)]
 
 
+@functools.lru_cache(maxsize=1)
+def _read(source: str) -> Folder:
+  if not (pathlib.Path(source) / 'transforms.json').is_file():
+    open_source(source)  # raises, and says what there is
+  return read_folder(source)
+
+
 def _folder_scene(request: Request) -> Scene:
-  clip = read_folder(request.source).clip
+  clip = _read(request.source).clip
   order = _folder_order(request, len(clip.time_s))
   step_s = float(clip.time_s[1] - clip.time_s[0]) if len(clip.time_s) > 1 else 1
   clip = take_frames(clip, order)
