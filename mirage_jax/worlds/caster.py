@@ -106,10 +106,12 @@ def _visible(views: Views, solids: Solids):
   slots = min(_RANKS // 2, -(-near.shape[1] // _BLOCK) * _BLOCK)
   fill = max(0, slots - near.shape[1])
   near = jnp.pad(near, ((0, 0), (0, fill)), constant_values=jnp.inf)
-  index = jnp.broadcast_to(jnp.arange(near.shape[1]), near.shape)
-  near, order = jax.lax.sort((near, index), num_keys=1)
-  last = solids.yaw.shape[1] - 1
-  return jnp.minimum(order[:, :slots], last), near[:, :slots]
+  # One word sorts several times faster than a key and an index.
+  mask = (1 << near.shape[1].bit_length()) - 1
+  word = jax.lax.bitcast_convert_type(near, jnp.int32) & ~mask
+  word = jnp.sort(word | jnp.arange(near.shape[1]), axis=1)[:, :slots]
+  near = jax.lax.bitcast_convert_type(word & ~mask, jnp.float32)
+  return jnp.minimum(word & mask, solids.yaw.shape[1] - 1), near
 
 
 def _sort(rows, order):

@@ -14,6 +14,7 @@ from mirage_jax.worlds.paths import make_path
 from mirage_jax.worlds.rendering import render
 from mirage_jax.worlds.rooms import make_rooms
 from mirage_jax.worlds.scenes import Scene
+from mirage_jax.worlds.streets import make_streets
 
 _PHASES = 8  # tried for each mover
 _APART_M = 1.2
@@ -21,7 +22,9 @@ _APART_M = 1.2
 
 def make_scene(key: Key[Array, ''], config: WorldConfig) -> Scene:
   """A random scene of `config.kind`."""
-  return {'rooms': make_rooms}[config.kind](key, config)
+  return {'rooms': make_rooms, 'streets': make_streets}[config.kind](
+    key, config
+  )
 
 
 def make_clip(key: Key[Array, ''], config: WorldConfig) -> Clip:

@@ -8,19 +8,20 @@ import numpy as np
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.worlds.solids import (
   Solids,
-  flatten,
   keep,
   label,
   material,
   place,
+  stack,
 )
+from mirage_jax.worlds.templates import Part, build, template
 
 _STRIDE_M = 1.3  # two steps
 
 
 @flax.struct.dataclass
 class Movers:
-  """People, each on a closed curve.
+  """People and then cars, each on a closed curve.
 
   Attributes:
     points: `[m, k, 2]` the curves, x and z.
@@ -28,9 +29,12 @@ class Movers:
     phase: `[m]` where on the curve at time 0, in rounds.
     speed: `[m]` metres per second.
     height: `[m]` metres.
-    colours: `[m, 4, 3]` of skin, hair, shirt and trousers.
+    lift: `[m]` height of the ground it is on, metres.
+    colours: `[m, 4, 3]` of skin, hair, shirt and trousers, or of paint, glass,
+      tyres and lights.
     object_id: `[m]`.
     exists: `[m]`.
+    cars: how many are cars; static.
   """
 
   points: Float[Array, 'm k 2']
@@ -38,9 +42,11 @@ class Movers:
   phase: Float[Array, ' m']
   speed: Float[Array, ' m']
   height: Float[Array, ' m']
+  lift: Float[Array, ' m']
   colours: Float[Array, 'm 4 3']
   object_id: Int[Array, ' m']
   exists: Bool[Array, ' m']
+  cars: int = flax.struct.field(pytree_node=False, default=0)
 
 
 def mover_state(
@@ -48,17 +54,22 @@ def mover_state(
 ) -> tuple[Float[Array, 'm 3'], Float[Array, ' m']]:
   """Centres (world, metres) and yaws of all movers."""
 
-  def one(points, length, phase, speed, height):
+  def one(points, length, phase, speed, height, lift):
     share = phase + speed * time_s / length
     position = _smooth(points, share)
     ahead = _smooth(points, share + 0.15 / length) - _smooth(
       points, share - 0.15 / length
     )
-    centre = jnp.stack([position[0], -height / 2, position[1]])
+    centre = jnp.stack([position[0], -height / 2 - lift, position[1]])
     return centre, jnp.arctan2(ahead[0], ahead[1])
 
   return jax.vmap(one)(
-    movers.points, movers.length, movers.phase, movers.speed, movers.height
+    movers.points,
+    movers.length,
+    movers.phase,
+    movers.speed,
+    movers.height,
+    movers.lift,
   )
 
 
@@ -73,19 +84,72 @@ def _smooth(points, share):
   return parts[0] + parts[1] + parts[2]
 
 
-def mover_rounds(
+def mover_solids(
   movers: Movers, time_s: Float[Array, '']
-) -> tuple[Solids, Solids]:
-  """Boxes and rounds of all movers at a time."""
+) -> list[tuple[Solids, Solids]]:
+  """Boxes `[n, p]` and rounds `[n, q]` of people, then of cars."""
   centre, yaw = mover_state(movers, time_s)
+  ground = centre.at[:, 1].set(-movers.lift)[:, None]
   travelled = movers.phase * movers.length + movers.speed * time_s
   stride = 2 * jnp.pi * travelled / _STRIDE_M
-  people = jax.vmap(_person)(movers.height, movers.colours, stride)
-  ground = jnp.asarray(centre).at[:, 1].set(0.0)[:, None]
-  people = place(people, ground, yaw[:, None])
-  people = label(people, movers.object_id[:, None], True)
-  people = flatten(keep(people, movers.exists[:, None]))
-  return jax.tree.map(lambda x: x[:0], people), people
+  people = movers.exists.shape[0] - movers.cars
+
+  def put(solids, some):
+    solids = place(solids, ground[some], yaw[some, None])
+    solids = label(solids, movers.object_id[some, None], True)
+    return keep(solids, movers.exists[some, None])
+
+  some = slice(0, people)
+  walking = jax.vmap(_person)(
+    movers.height[some], movers.colours[some], stride[some]
+  )
+  walking = put(walking, some)
+  out = [(jax.tree.map(lambda x: x[:, :0], walking), walking)]
+  if movers.cars:
+    some = slice(people, None)
+    driving = jax.vmap(_car)(movers.colours[some])
+    out.append(tuple(put(solids, some) for solids in driving))
+  return out
+
+
+_PAINT, _GLASS, _TYRE, _LIGHT, _TAIL = range(5)
+
+
+def _bodywork():
+  return [
+    Part(_PAINT, (-0.86, 0.32, -2.1), (0.86, 0.82, 2.1)),
+    Part(_PAINT, (-0.82, 0.82, -1.95), (0.82, 0.92, 1.1)),
+    Part(_GLASS, (-0.76, 0.9, -1.55), (0.76, 1.36, 0.75)),
+    Part(_PAINT, (-0.78, 1.34, -1.4), (0.78, 1.45, 0.5)),
+    Part(_LIGHT, (-0.78, 0.55, 2.0), (0.78, 0.7, 2.12)),
+    Part(_TAIL, (-0.8, 0.6, -2.12), (0.8, 0.75, -2.0)),
+    Part(_TYRE, (-0.8, 0.2, -2.0), (0.8, 0.35, 2.0)),
+  ]
+
+
+def _wheels():
+  tyres = [
+    Part(_TYRE, (x - 0.12, 0, z - 0.33), (x + 0.12, 0.66, z + 0.33))
+    for x in (-0.8, 0.8)
+    for z in (-1.3, 1.3)
+  ]
+  hubs = [
+    Part(_LIGHT, (x - 0.13, 0.2, z - 0.13), (x + 0.13, 0.46, z + 0.13))
+    for x in (-0.8, 0.8)
+    for z in (-1.3, 1.3)
+  ]
+  return tyres + hubs
+
+
+_BODYWORK, _WHEELS = template(_bodywork, 0), template(_wheels, 0)
+
+
+def _car(colours) -> tuple[Solids, Solids]:
+  """A car at the origin, facing z."""
+  colours = jnp.concatenate([colours, np.float32([[0.7, 0.1, 0.1]])])
+  plain = [material(colour, noise=0.03) for colour in colours]
+  palette = stack(plain)
+  return build(_BODYWORK, palette), build(_WHEELS, palette)
 
 
 # A person one metre tall: centre (x, height, z), half extents, clothes.

@@ -147,6 +147,14 @@ def choose(u: Float[Array, ''], options: list):
   return jax.tree.map(lambda x: jnp.asarray(x)[which], stack(options))
 
 
+def car(u: Float[Array, '*n 12']) -> Float[Array, '*n 4 3']:
+  """Colours of paint, glass, tyres and lights."""
+  paint = colours(u[..., :3], (0.1, 0.9), (0.35, 0.95))
+  rest = np.float32([[0.16, 0.2, 0.25], [0.08, 0.08, 0.09], [0.95, 0.93, 0.8]])
+  rest = jnp.broadcast_to(rest, (*paint.shape[:-1], 3, 3))
+  return jnp.concatenate([paint[..., None, :], rest], -2)
+
+
 def person(u: Float[Array, '*n 12']) -> Float[Array, '*n 4 3']:
   """Colours of skin, hair, shirt and trousers."""
   pale = np.float32([0.95, 0.77, 0.65])

@@ -6,6 +6,8 @@ pixels' centres. Even s samples the pixels' edges too, which neighbours share,
 with half the weight (the trapezoidal rule).
 """
 
+import math
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -16,10 +18,10 @@ from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.caster import Views, cast
 from mirage_jax.worlds.config import WorldConfig
-from mirage_jax.worlds.scenes import Scene, objects_at, solids_at
-from mirage_jax.worlds.shading import shade
+from mirage_jax.worlds.scenes import Scene, objects_over, solids_at
+from mirage_jax.worlds.shading import shade, unpack
 
-_TILE = 32  # pixels; rows and columns of a tile, at most
+_SPAN = 64  # samples; rows and columns of a tile, at most
 _RAYS = 1 << 16  # rays in flight
 
 
@@ -39,9 +41,9 @@ def render(
   """
   tiles = _tiles(config)
   images = _render_tiles(scene, cameras, time_s, config, tiles)
-  position, velocity, box = jax.vmap(lambda t: objects_at(scene, t))(time_s)
+  position, velocity, box = objects_over(scene, time_s)
   return Clip(
-    rgb=jnp.round(images['rgb'] * 255).astype(jnp.uint8),
+    rgb=images['rgb'],
     depth_m=images['depth'],
     intrinsics=cameras.intrinsics,
     world_from_camera=cameras.world_from_camera,
@@ -67,16 +69,21 @@ class _Tiles:
   v: np.ndarray
 
 
-def _split(size: int) -> tuple[int, int]:
+def _split(size: int, samples: int) -> tuple[int, int]:
   """Tiles along an axis, and their pixels (the last may hang over)."""
-  count = -(-size // _TILE)
+  count = -(-size * samples // _SPAN)
   return count, -(-size // count)
 
 
+def _samples(config: WorldConfig) -> int:
+  """Rays a pixel and axis."""
+  return math.isqrt(config.rays_per_pixel)
+
+
 def _tiles(config: WorldConfig) -> _Tiles:
-  s = round(config.rays_per_pixel**0.5)
-  down, height = _split(config.height)
-  right, width = _split(config.width)
+  s = _samples(config)
+  down, height = _split(config.height, s)
+  right, width = _split(config.width, s)
   offset = lambda n: (np.arange(n * s + 1 - s % 2) + 0.5 * (s % 2)) / s
   u = np.arange(right)[:, None] * width + offset(width)
   v = np.arange(down)[:, None] * height + offset(height)
@@ -108,7 +115,8 @@ def _render_tiles(scene, cameras, time_s, config, tiles):
 
 def _untile(x, frames, config):
   """`[chunks, chunk, th, tw, ...]` to `[t, h, w, ...]`."""
-  (down, th), (right, tw) = _split(config.height), _split(config.width)
+  s = _samples(config)
+  (down, th), (right, tw) = _split(config.height, s), _split(config.width, s)
   x = x.reshape(-1, *x.shape[2:])[: frames * down * right]
   x = x.reshape(frames, down, right, *x.shape[1:])
   x = jnp.moveaxis(x, 2, 3).reshape(frames, down * th, right * tw, *x.shape[5:])
@@ -149,14 +157,15 @@ def _render_views(scene, views, time_s, config, tiles):
   pixel = 1 / (config.intrinsics[0] * config.width)
   count = boxes.yaw.shape[1]
   rgb = shade(views, depth, index, solids, count, scene.lighting, pixel)
+  rgb = rgb.reshape(-1, tiles.v.shape[1], tiles.u.shape[1])
   grid = (tiles.v.shape[1], tiles.u.shape[1])
-  s = round(config.rays_per_pixel**0.5)
+  s = _samples(config)
   centre = lambda x: x.reshape(-1, *grid)[:, s // 2 :: s, s // 2 :: s]
   depth, index = centre(depth), centre(index)
   hit = jnp.isfinite(depth)
   take = lambda x: jax.vmap(lambda x, i: x[i])(x, index)
   return {
-    'rgb': _filter(rgb.reshape(-1, *grid, 3), s),
+    'rgb': jnp.stack([_filter(c, s) for c in unpack(rgb)], -1),
     'depth': jnp.where(hit, depth, 0.0),
     'object_id': jnp.where(hit, take(solids.object_id), 0),
     'dynamic': hit & take(solids.dynamic),
@@ -164,13 +173,13 @@ def _render_views(scene, views, time_s, config, tiles):
 
 
 def _filter(rgb, s: int):
-  """Means over pixels of samples `[k, y, x, 3]`, s a pixel and axis."""
+  """Bytes of pixels, means of samples `[k, y, x]`, s a pixel and axis."""
   for axis in (1, 2):
     size = (rgb.shape[axis] - 1 + s % 2) // s
     weights = [1 / s] * s if s % 2 else [0.5 / s, *[1 / s] * (s - 1), 0.5 / s]
-    total = 0.0
+    total = jnp.zeros(())
     for i, weight in enumerate(weights):
       part = jax.lax.slice_in_dim(rgb, i, i + (size - 1) * s + 1, s, axis)
       total = total + weight * part
     rgb = total
-  return rgb
+  return jnp.round(rgb * 255).astype(jnp.uint8)

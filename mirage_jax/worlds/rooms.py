@@ -30,6 +30,7 @@ from mirage_jax.worlds.templates import build, select
 _YAWS = np.float32([np.pi / 2, -np.pi / 2, 0.0, np.pi])  # from walls inwards
 _ALONG = np.float32([-1, 1, 1, -1])  # a wall's own x against the room's axes
 _BODY_M = 0.3  # clearance of a camera or a person
+_TALL_M = 1.5  # nothing hangs above pieces taller than this
 _OBJECTS = 13  # a room: 4 at walls, 4 in corners, a table and 4 chairs
 
 
@@ -74,7 +75,7 @@ def make_rooms(key: Key[Array, ''], config: WorldConfig) -> Scene:
     lighting=_lighting(u[2, :4], rooms, split),
     curves=curves,
     eye_m=1.35 + 0.3 * u[3, 0],
-    objects=jnp.append(ids, walker.object_id * walker.exists),
+    objects=ids,
   )
 
 
@@ -129,13 +130,14 @@ def _furnish(u: Float[Array, ' n'], room: Room, index):
   slabs, lamp, palette = _slabs(shell, room)
   sheets = jax.vmap(lambda i: _wall(palette, room, i))(sides)
   at_walls = each(_wall_piece, walls)
+  bare = at_walls[0].centre[..., 1] - at_walls[0].half[..., 1] > -_TALL_M
   ids = first + jnp.arange(4)[:, None]
   boxes = [
     slabs,
     flatten(sheets),
     flatten(label(at_walls[0], ids)),
     _middle(middle, room, first + 8),
-    flatten(each(_decor, decor)),
+    flatten(keep(each(_decor, decor), bare.all(1)[:, None])),
   ]
   rounds = [
     lamp,
@@ -277,6 +279,7 @@ def _person(u, curves, exists: bool) -> Movers:
     phase=u[1:2],
     speed=0.6 + 0.5 * u[2:3],
     height=1.55 + 0.3 * u[3:4],
+    lift=jnp.zeros(1),
     colours=palettes.person(u[4:16])[None],
     object_id=jnp.array([4 * _OBJECTS + 1], jnp.int32),
     exists=jnp.array([exists]),
