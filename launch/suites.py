@@ -213,6 +213,7 @@ NOTES: Mapping[str, str] = {
     f'{protocols.RETURNED_SHARE:.0%} of the static pixels are returned. '
     '`returned_region_lpips`: frames with at least '
     f'{protocols.REGION_SHARE:.0%}, all other pixels replaced by the truth. '
+    '`readout_...`: what the memory alone shows of returned pixels. '
     'Means over episodes, 95 % bootstrap intervals over episodes.'
   ),
   'exploration': (

@@ -32,6 +32,7 @@ from mirage_jax.evaluation.contests import (
 )
 from mirage_jax.evaluation.statistics import Interval, single
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.contract import Readout
 
 RETURNED_SHARE = 0.5
 REGION_SHARE = 0.1
@@ -94,6 +95,30 @@ def score_rollout(
   return found, error
 
 
+def score_readout(
+  truth: Clip, readout: Readout, mask: np.ndarray
+) -> dict[str, np.ndarray]:
+  """How well the memory alone shows the pixels of `mask`, before generating.
+
+  `readout_psnr_db` and `readout_depth_median_rel` are over those that it claims
+  (opacity above 0.5), `readout_coverage` is their share.
+  """
+  claimed = np.asarray(readout.opacity) > 0.5
+  error, _ = _maps(readout.rgb, truth.rgb)
+  flat = [
+    np.asarray(x).reshape(len(mask), 1, -1)
+    for x in (readout.depth_m, truth.depth_m, mask & claimed)
+  ]
+  depth = metrics.depth_errors(*flat)['depth_median_rel']
+  return {
+    'readout_psnr_db': _episode_psnr(np.asarray(error), mask & claimed),
+    'readout_coverage': np.asarray(
+      metrics.masked_mean(claimed.astype(np.float32), mask, (1, 2, 3))
+    ),
+    'readout_depth_median_rel': np.asarray(depth),
+  }
+
+
 def mostly(
   mask: np.ndarray, truth: Clip, share: float = RETURNED_SHARE
 ) -> np.ndarray:
@@ -150,6 +175,8 @@ def closed_loop(source: Any, contest: Contest) -> Result:
     for name, rollout in rollouts.items():
       values, error = score_rollout(truth, rollout.clip, found.mask, 'returned')
       result.add(name, values)
+      if rollout.readout is not None:
+        result.add(name, score_readout(truth, rollout.readout, found.mask))
       ages.add(name, error, found.mask, found.age)
       by_frame.setdefault(name, []).append(error.mean((2, 3)))
     counts['returned_frames'] += int(mostly(found.mask, truth).sum())

@@ -7,6 +7,7 @@ import pytest
 from mirage_jax.evaluation import contests, controls, own_return, protocols
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.contract import Readout
 
 SIZE = 32
 YAWS = [0, 0, 3, 60, 120, 180, 180, 120, 60, 3, 0, 0]
@@ -62,6 +63,24 @@ def contest(**changes):
 
 
 WINDOWS = {'closed_loop': (2, 3), 'exploration': (2, 3), 'own_return': (1, 1)}
+
+
+def test_a_perfect_readout_of_half_the_pixels_covers_half():
+  clip = contests.load_clips(SOURCE, [0, 1])
+  mask = np.ones(clip.depth_m.shape, bool)
+  opacity = np.zeros(clip.depth_m.shape, np.float32)
+  opacity[..., : SIZE // 2] = 1.0
+  rgb = np.where(opacity[..., None] > 0, clip.rgb / 127.5 - 1.0, 0.0)
+  readout = Readout(
+    features=rgb.astype(np.float32),
+    depth_m=clip.depth_m * 1.1,
+    opacity=opacity,
+    confidence=opacity,
+  )
+  found = protocols.score_readout(clip, readout, mask)
+  np.testing.assert_allclose(found['readout_coverage'], 0.5)
+  assert (found['readout_psnr_db'] > 55).all()
+  np.testing.assert_allclose(found['readout_depth_median_rel'], 0.1, atol=1e-4)
 
 
 @functools.cache
