@@ -5,6 +5,7 @@
 Writes `params.safetensors` (the moving average, bfloat16) and `config.json`.
 """
 
+import dataclasses
 from typing import Any
 
 from absl import flags
@@ -16,6 +17,9 @@ from mirage_jax.training import opening, released
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'A workdir, or a model.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.')
+_COMMIT = flags.DEFINE_string(
+  'commit', None, 'The code that trained it, where the workdir does not say.'
+)
 _SEED = flags.DEFINE_integer('seed', None, 'Has no effect: nothing is drawn.')
 
 
@@ -26,6 +30,8 @@ def main(_) -> dict[str, Any]:
     raise ValueError(f'--{missing} is missing; see --help')
   model = opening.open_checkpoint(_CHECKPOINT.value)
   build.load_model(_CHECKPOINT.value)  # refuses what this code cannot run
+  if _COMMIT.value is not None:
+    model = dataclasses.replace(model, commit=_COMMIT.value)
   size = released.export(_OUTPUT.value, model)
   return {
     'output': _OUTPUT.value,
