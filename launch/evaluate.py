@@ -46,6 +46,9 @@ _STRIDE = flags.DEFINE_integer(
 _STEPS = flags.DEFINE_integer(
   'steps', None, 'Sampler steps a chunk; those of the config if not given.'
 )
+_WRITE = flags.DEFINE_bool(
+  'write_generated', True, 'Whether generated frames enter the memory.'
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of episodes, noise and bootstrap.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
@@ -100,7 +103,7 @@ def open_asked(names: list[str]) -> dict[str, Entrant]:
   checkpoints = flag_list(_CHECKPOINT.value)
   needed = [name for name in names if name in suites.OF_MODELS]
   if checkpoints or needed:
-    return open_entrants(checkpoints, _STEPS.value)
+    return open_entrants(checkpoints, _STEPS.value, _WRITE.value)
   return {}
 
 

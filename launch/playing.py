@@ -9,7 +9,7 @@ import jax
 import ml_collections
 
 from launch import build
-from mirage_jax.evaluation.rollouts import Player, make_player
+from mirage_jax.evaluation.rollouts import ModelPlayer, Player
 from mirage_jax.models.mirage import Mirage
 
 
@@ -60,13 +60,16 @@ def names_of(checkpoints: Sequence[str]) -> list[str]:
 
 
 def open_entrants(
-  checkpoints: Sequence[str], steps: int | None = None
+  checkpoints: Sequence[str],
+  steps: int | None = None,
+  writes_generated: bool = True,
 ) -> dict[str, Entrant]:
   """Loads checkpoints that are to be compared, by their short names.
 
   Args:
     checkpoints: workdirs, released folders or shipped names.
     steps: of the sampler; None for each config's own.
+    writes_generated: whether generated frames enter the memory.
 
   Raises:
     FileNotFoundError: a checkpoint that there is not.
@@ -77,12 +80,13 @@ def open_entrants(
     model, params, config = build.load_model(checkpoint)
     if steps is not None:
       config.sampler.steps = steps
-    player = make_player(
+    player = ModelPlayer(
       model,
       jax.tree.map(jax.numpy.asarray, params),
       build.make_sampler(config),
       config.data.context,
       config.data.target,
+      writes_generated,
     )
     entrants[name] = Entrant(model, params, config, player)
   sizes = {name: x.size for name, x in entrants.items()}

@@ -50,6 +50,9 @@ _EVERY = flags.DEFINE_integer('every', 1, 'Use every n-th frame of a folder.')
 _STEPS = flags.DEFINE_integer(
   'steps', None, 'Sampler steps a chunk; those of the config if not given.'
 )
+_WRITE = flags.DEFINE_bool(
+  'write_generated', True, 'Whether generated frames enter the memory.'
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the scenes and of the noise.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
@@ -68,7 +71,9 @@ def main(_) -> dict[str, Any]:
   for flag in (_OBSERVED, _CHUNKS, _SCENES, _EVERY):
     if flag.value < 1:
       raise ValueError(f'--{flag.name}={flag.value}; expected 1 or more')
-  entrants = open_entrants(flag_list(_CHECKPOINT.value), _STEPS.value)
+  entrants = open_entrants(
+    flag_list(_CHECKPOINT.value), _STEPS.value, _WRITE.value
+  )
   request = make_request(entrants)
   scenes.check_path(request)
   with staged(_OUTPUT.value) as folder:
@@ -162,11 +167,8 @@ def write(
   for name in remembering:
     single = len(remembering) == 1
     file = f'memory{"" if single else "_" + name.replace("/", "_")}.safetensors'
-    save(
-      folder / file,
-      entrants[name].model.memory,
-      example.rollouts[name].states,
-    )
+    memory: Any = entrants[name].model.memory
+    save(folder / file, memory, example.rollouts[name].states)
   titles = {}
   for name in entrants:
     value = scores[name]['returned_psnr_db']

@@ -6,6 +6,7 @@ the next frames, and these are written back as generated. Episodes run as one
 batch; every step is compiled once.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -68,63 +69,81 @@ def check_observed(frames: int, observed: int) -> None:
     )
 
 
-def make_player(
-  model: Mirage,
-  params: Any,
-  sampler: Sampler,
-  context: int,
-  target: int,
-  progress: Callable[[int, int], None] | None = None,
-) -> Player:
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelPlayer:
   """A model as a player of closed-loop episodes.
 
-  Args:
+  Attributes:
     model: with or without memory.
     params: its variables.
     sampler: of each chunk.
     context: frames of the window.
     target: frames generated at once.
+    writes_generated: whether what was generated enters the memory.
     progress: called with (chunks done, chunks) after each chunk.
-
-  Returns:
-    A player; it raises ValueError when no frame is left to generate.
   """
-  write = jax.jit(functools.partial(write_frames, model), static_argnums=3)
-  write_generated = jax.jit(
-    functools.partial(write_frames, model, generated=True), donate_argnums=1
-  )
 
-  @jax.jit
-  def generate(params, key, window, views, states):
-    frames, readout = generate_chunk(
-      model, params, key, window, views.cameras, states, sampler
-    )
-    clip = frames.to_clip(views.cameras, views.time_s)
-    joined = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), window, clip)
-    return clip, window_of(joined, context), readout
+  model: Mirage
+  params: Any
+  sampler: Sampler
+  context: int
+  target: int
+  writes_generated: bool = True
+  progress: Callable[[int, int], None] | None = None
 
-  def play(clips: Clip, observed: int, key: Key[Array, '']) -> Rollout:
+  def __call__(
+    self, clips: Clip, observed: int, key: Key[Array, '']
+  ) -> Rollout:
+    """Plays the episodes `[b, s]`.
+
+    Raises:
+      ValueError: when nothing is observed, or nothing is left to generate.
+    """
     frames = clips.time_s.shape[1]
     check_observed(frames, observed)
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
     given = take_frames(clips, slice(observed), axis=1)
-    states = init_states(model, clips.world_from_camera[:, 0])
-    states = write(params, states, given, False)
-    window = window_of(given, context)
-    padded = pad_frames(clips, target, observed)
-    starts = range(observed, padded.time_s.shape[1], target)
+    states = init_states(self.model, clips.world_from_camera[:, 0])
+    states = self._write(self.params, states, given)
+    window = window_of(given, self.context)
+    padded = pad_frames(clips, self.target, observed)
+    starts = range(observed, padded.time_s.shape[1], self.target)
     parts = []
     for i, start in enumerate(starts):
-      views = take_frames(padded, slice(start, start + target), axis=1)
-      chunk_key = jax.random.fold_in(key, i)
-      made, window, readout = generate(params, chunk_key, window, views, states)
-      states = write_generated(params, states, made)
+      views = take_frames(padded, slice(start, start + self.target), axis=1)
+      made, window, readout = self._generate(
+        self.params, jax.random.fold_in(key, i), window, views, states
+      )
+      if self.writes_generated:
+        states = self._write_generated(self.params, states, made)
       parts.append(jax.tree.map(np.asarray, (made, readout)))
-      if progress is not None:
-        progress(i + 1, len(starts))
+      if self.progress is not None:
+        self.progress(i + 1, len(starts))
     made, readout = jax.tree.map(
       lambda *x: np.concatenate(x, 1)[:, : frames - observed], *parts
     )
     return Rollout(made, readout, states)
 
-  return play
+  @functools.cached_property
+  def _write(self):
+    return jax.jit(functools.partial(write_frames, self.model, generated=False))
+
+  @functools.cached_property
+  def _write_generated(self):
+    write = functools.partial(write_frames, self.model, generated=True)
+    return jax.jit(write, donate_argnums=1)
+
+  @functools.cached_property
+  def _generate(self):
+    @jax.jit
+    def generate(params, key, window, views, states):
+      frames, readout = generate_chunk(
+        self.model, params, key, window, views.cameras, states, self.sampler
+      )
+      clip = frames.to_clip(views.cameras, views.time_s)
+      joined = jax.tree.map(
+        lambda a, b: jnp.concatenate([a, b], 1), window, clip
+      )
+      return clip, window_of(joined, self.context), readout
+
+    return generate

@@ -1,3 +1,5 @@
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -38,7 +40,7 @@ def player(memory, **options):
     lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape), params
   )
   settings = {'context': 2, 'target': 3, **options}
-  return rollouts.make_player(model, params, Sampler(steps=2), **settings)
+  return rollouts.ModelPlayer(model, params, Sampler(steps=2), **settings)
 
 
 @pytest.fixture(scope='module')
@@ -90,6 +92,21 @@ def test_the_future_does_not_reach_the_model(remembering):
     remembering(c, 4, jax.random.key(0)) for c in (clip, changed)
   )
   chex.assert_trees_all_equal(first.clip, second.clip)
+
+
+def test_generated_frames_enter_the_memory_unless_told_otherwise(remembering):
+  without = dataclasses.replace(remembering, writes_generated=False)
+  first, second = (
+    player(wall(), 4, jax.random.key(0)) for player in (remembering, without)
+  )
+  # The first chunk comes before anything generated could have been written.
+  np.testing.assert_array_equal(first.clip.rgb[:, :3], second.clip.rgb[:, :3])
+  same = jax.tree.map(
+    lambda a, b: bool((np.asarray(a) == np.asarray(b)).all()),
+    first.states,
+    second.states,
+  )
+  assert not all(jax.tree.leaves(same))
 
 
 def test_without_a_memory_only_the_window_reaches_the_model(alone_and_told):
