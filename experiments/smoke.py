@@ -1,7 +1,7 @@
 """The whole of training in seconds: tiny frames, a tiny model, few steps.
 
 Command: python -m launch.train --config=experiments/smoke.py --workdir=DIR
-Cost: about half a minute on two cores, most of it compiling.
+Cost: a minute or two on two cores, nearly all of it compiling.
 Expect: it ends; the loss is near the first step's.
 """
 

@@ -50,7 +50,10 @@ def start(workdir, *more, **options):
 
 def finish(process):
   """Its figures, from the last line of stdout."""
-  out, err = process.communicate(timeout=600)
+  try:
+    out, err = process.communicate(timeout=1200)
+  finally:
+    process.kill()
   assert process.returncode == 0, err
   return json.loads(out.splitlines()[-1])
 
@@ -153,7 +156,7 @@ def test_sigterm_saves_a_second_writer_is_refused_and_it_goes_on(tmp_path):
     if line.startswith('step 4/'):
       break
   second = start(tmp_path, *more)
-  _, err = second.communicate(timeout=300)
+  _, err = second.communicate(timeout=1200)
   assert second.returncode == 1
   assert f'in use by process {process.pid}' in err.splitlines()[-1]
   process.send_signal(signal.SIGTERM)
