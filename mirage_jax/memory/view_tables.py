@@ -201,7 +201,7 @@ def peel(
     first, key = _alone(config, views, sums)
     found = jnp.nonzero(first, size=most, fill_value=config.entries)[0]
     taken = sums.at[found].get(mode='fill', fill_value=0)
-    keys = key.at[found].get(mode='fill', fill_value=0)
+    keys = jnp.asarray(key).at[found].get(mode='fill', fill_value=0)
     entries = entries.at[found].set(taken, mode='drop')
     for i in range(config.choices):
       sums = sums.at[view_bins.rows_of(config, keys, i)].add(-taken)
