@@ -99,14 +99,14 @@ def furniture_palette(u: Float[Array, ' n']) -> Material:
 
 
 def _tree(tall, wide):
-  top = 2.3 + tall
+  top = 2.7 + tall
   crown = [
     (0, top + 0.5, 0, wide, wide * 0.85, _LEAF),
     (wide * 0.55, top + 0.1, 0.3, wide * 0.7, wide * 0.6, _LIGHT_LEAF),
     (-wide * 0.5, top + 0.2, -0.3, wide * 0.72, wide * 0.62, _LEAF),
     (0.1, top + 1.2, -0.1, wide * 0.6, wide * 0.55, _LIGHT_LEAF),
   ]
-  parts = [Part(_BARK, (-0.13, 0, -0.13), (0.13, top + 0.2, 0.13), 1.0)]
+  parts = [Part(_BARK, (-0.11, 0, -0.11), (0.11, top + 0.2, 0.11), 1.0)]
   for x, h, z, r, up, made_of in crown:
     parts.append(Part(made_of, (x - r, h - up, z - r), (x + r, h + up, z + r)))
   return parts

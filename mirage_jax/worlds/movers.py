@@ -89,7 +89,7 @@ def mover_solids(
 ) -> list[tuple[Solids, Solids]]:
   """Boxes `[n, p]` and rounds `[n, q]` of people, then of cars."""
   centre, yaw = mover_state(movers, time_s)
-  ground = centre.at[:, 1].set(-movers.lift)[:, None]
+  ground = jnp.asarray(centre).at[:, 1].set(-movers.lift)[:, None]
   travelled = movers.phase * movers.length + movers.speed * time_s
   stride = 2 * jnp.pi * travelled / _STRIDE_M
   people = movers.exists.shape[0] - movers.cars

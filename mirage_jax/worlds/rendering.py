@@ -40,7 +40,12 @@ def render(
     A clip with every field filled.
   """
   tiles = _tiles(config)
-  images = _render_tiles(scene, cameras, time_s, config, tiles)
+  # Under vmap one clip after another, so that memory stays bounded.
+  images = jax.custom_batching.sequential_vmap(
+    lambda scene, cameras, time_s: _render_tiles(
+      scene, cameras, time_s, config, tiles
+    )
+  )(scene, cameras, time_s)
   position, velocity, box = objects_over(scene, time_s)
   return Clip(
     rgb=images['rgb'],

@@ -22,7 +22,7 @@ _TOURS = np.array(
 # The same for a walk that never comes back: from wall to wall.
 _TRAILS = np.array(
   [
-    [(0, 0, 3), (-1, 0, 0), (-1, 0, 0), (-1, 0, 0)],
+    [(0, 0, 1), (-1, 0, 0), (-1, 0, 0), (-1, 0, 0)],
     [(0, 0, 1), (1, 0, 1), (-1, 0, 0), (-1, 0, 0)],
     [(0, 0, 1), (1, 0, 3), (3, 2, 3), (-1, 0, 0)],
     [(0, 0, 1), (1, 0, 3), (3, 2, 0), (2, 1, 0)],
@@ -40,6 +40,9 @@ def room_curves(rooms) -> Curves:
     np.stack([_TOURS, _TRAILS])
   )
   tour, tour_length = even(tour)
+  # In a single room, most of the way round.
+  most = even(ellipses[0, : _POINTS * 4 // 5], trail.shape[0], closed=False)[0]
+  trail = jnp.where(rooms.exists.sum() > 1, trail, most)
   trail, trail_length = even(trail, closed=False)
   return Curves(
     points=jnp.concatenate([points, tour[None]]),

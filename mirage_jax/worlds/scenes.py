@@ -78,10 +78,11 @@ def objects_over(
   still = (low + high) / 2, jnp.zeros_like(low), high - low
   moving = jax.vmap(lambda t: _movers_at(scene.movers, t))(time_s)
   frames = time_s.shape[0]
-  return tuple(
+  position, velocity, size = (
     jnp.concatenate([jnp.broadcast_to(a, (frames, *a.shape)), b], 1)
     for a, b in zip(still, moving, strict=True)
   )
+  return position, velocity, size
 
 
 def _movers_at(movers: Movers, time_s):

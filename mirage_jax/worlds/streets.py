@@ -112,7 +112,7 @@ def _standing(u, side, half) -> Solids:
   def one(u, slot, out, kind):
     shape = select(exteriors.STANDING, kind)
     palette = exteriors.furniture_palette(u[3:])
-    solids = build(shape, palette, 0.9 * u[0], 1.1 + 0.5 * u[1])
+    solids = build(shape, palette, 0.9 * u[0], 0.9 + 0.45 * u[1])
     solids = place(solids, jnp.zeros(3), 6.28 * u[2])
     along = slot * (reach - 1.0)
     return _at_side(solids, side, along, out, half)

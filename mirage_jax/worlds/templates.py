@@ -83,7 +83,7 @@ def select(templates: list[Template], kind) -> Template:
 
 
 def build(
-  shape: Template, palette: Material, *measures: Float[Array, '']
+  shape: Template, palette: Material, *measures: float | Float[Array, '']
 ) -> Solids:
   """Solids `[p]` of a template; parts of negative extent are absent."""
   scale = jnp.stack([jnp.float32(1), *[jnp.asarray(m) for m in measures]])
