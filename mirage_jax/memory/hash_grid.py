@@ -54,6 +54,15 @@ class HashGrid:
     refinements: lookups of coarser levels that centre the second pass.
     fallbacks: coarser levels asked where the chosen level is empty.
     kernel: Gaussian radius of a surfel, in cells.
+    march_kernel: the same in the first pass.
+    march_gap: hits of the first pass that are farther apart than this, in
+      cells, are different surfaces.
+    surfel_gain: opacity of the sum of the surfels' weights.
+    weight_half: evidence that makes a surfel half sure.
+    occupied_half: evidence that makes an unseen cell half occupied.
+    gate_full: probability of being occupied that lets a surface be opaque.
+    older_cap: most that older evidence is worth.
+    veto_gain: how much recent free evidence takes from the older surfaces.
     footprint_bias: the chosen level's cells are at least this many pixels.
     generated_weight: weight of generated evidence where nothing was known.
     confidence: coefficients of the logistic that gives confidence.
@@ -86,8 +95,9 @@ class HashGrid:
   surfel_gain: float = 2.0
   weight_half: float = 4.0
   occupied_half: float = 2.0
-  gate_full: float = 0.3
-  older_cap: float = 256.0
+  gate_full: float = 0.7
+  older_cap: float = 64.0
+  veto_gain: float = 4.0
   footprint_bias: float = 0.7
   generated_weight: float = 0.5
   confidence: tuple[float, ...] = (-2.0, 4.0, 0.5, -4.0, -1.0)

@@ -37,11 +37,13 @@ class Hits:
     depth_m: `[r, s]` z-depth; 0 = none.
     weight: `[r, s]` share of the light that ends there.
     evidence: `[r, s]` probability that the cells are occupied.
+    generated: `[r, s]` share of their evidence that a model made up.
   """
 
   depth_m: Float[Array, 'r s']
   weight: Float[Array, 'r s']
   evidence: Float[Array, 'r s']
+  generated: Float[Array, 'r s']
 
 
 def step_depths(config) -> np.ndarray:
@@ -74,18 +76,19 @@ def march(config, surfaces: surfels.Surfaces, rays: Rays) -> Hits:
     nothing,
     nothing,
     nothing,
+    nothing,
   )
   xs = (jnp.asarray(depths, jnp.float32), jnp.asarray(which))
   step = lambda carry, x: (_step(config, surfaces, rays, carry, *x), None)
-  (_, _, weight, moment, evidence), _ = jax.lax.scan(step, carry, xs)
+  (_, _, weight, moment, evidence, made), _ = jax.lax.scan(step, carry, xs)
   some = jnp.maximum(weight, 1e-9)
   depth = jnp.where(weight > 1e-3, moment / some, 0)
-  return Hits(depth.T, weight.T, (evidence / some).T)
+  return Hits(depth.T, weight.T, (evidence / some).T, (made / some).T)
 
 
 def _step(config, surfaces, rays, carry, along, which):
   """One step of all rays: adds its hit to the current surface or a new one."""
-  passing, slot, weight, moment, evidence = carry
+  passing, slot, weight, moment, evidence, made = carry
   cell = jnp.array([v.cell_m for v in config.levels])[which]
   points = rays.origins + along * rays.directions
   local, scale = surfels.to_levels(config, which, points)
@@ -103,7 +106,7 @@ def _step(config, surfaces, rays, carry, along, which):
     rays.directions,
   )
   near = surfels.fall_off(distance, config.march_kernel * cell * scale)
-  occupied = surfels.occupancy(config, surfaces, which, row, cells)
+  occupied, generated = surfels.occupancy(config, surfaces, which, row, cells)
   hit = jnp.where(inside & (sure > 0), occupied * near, 0)
   hit = jnp.where(hit > 0.05, hit, 0)
   taken = passing * hit
@@ -121,4 +124,5 @@ def _step(config, surfaces, rays, carry, along, which):
     weight + here,
     moment + here * depth,
     evidence + here * occupied,
+    made + here * generated,
   )

@@ -12,28 +12,30 @@ from mirage_jax.geometry.contraction import contract
 from mirage_jax.memory import addressing, tables
 
 MOST_CELLS = 2**23
+Point = tuple[float | int, float | int, float | int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Box:
   """A box along the scene frame's axes, metres."""
 
-  low: tuple[float, float, float]
-  high: tuple[float, float, float]
+  low: Point
+  high: Point
 
   def meets(
     self, low: Float[Array, 'c 3'], high: Float[Array, 'c 3']
   ) -> Bool[Array, 'c']:
     """Whether the boxes low ... high touch this one."""
-    return ((low <= self.high) & (high >= self.low)).all(-1)
+    below, above = jnp.asarray(self.high), jnp.asarray(self.low)
+    return jnp.all((low <= below) & (high >= above), axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sphere:
   """A ball in the scene's frame, metres."""
 
-  centre: tuple[float, float, float]
-  radius: float
+  centre: Point
+  radius: float | int
 
   @property
   def low(self) -> tuple[float, ...]:

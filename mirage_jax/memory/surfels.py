@@ -21,15 +21,14 @@ class Surfaces:
   Attributes:
     means: `[e]` uint32: mean position in the cell's block (three times 8 bits,
       in 1/32 cells), and 8 bits of how much evidence there is, 0 = none.
-    occupied: `[e]` uint32 (evidence levels): recent and older weight, bf16.
-    free: the same of the rows of free space.
-    generated: `[e]` share of the evidence that a model made up.
+    occupied: `[e]` uint32 (evidence levels): recent and older weight, bf16;
+      the last 4 bits are the share that a model made up.
+    free: recent and older weight of the rows of free space.
   """
 
   means: Int[Array, 'e']
   occupied: Int[Array, 'e']
   free: Int[Array, 'e']
-  generated: Float[Array, 'e']
 
 
 @flax.struct.dataclass
@@ -69,11 +68,11 @@ def prepare(config, state) -> tuple[Float[Array, 'e f'], Surfaces]:
   free = tables.as_float(state.free)
   total = total[: occupied.shape[0]]
   generated = jnp.clip(occupied[:, 1] / jnp.maximum(total, 1), 0, 1)
+  made = jnp.round(15 * generated).astype(jnp.uint32)
   return features, Surfaces(
     means=_pack(units, sure),
-    occupied=_pair(occupied[:, 0], total),
+    occupied=_pair(occupied[:, 0], total) >> 4 << 4 | made,
     free=_pair(free[:, 0], free[:, 1]),
-    generated=generated,
   )
 
 
@@ -100,21 +99,25 @@ def _unpair(word):
 
 
 def occupancy(config, surfaces, which, row, cells):
-  """Probability that cells of evidence levels are occupied.
+  """Probability that cells of evidence levels are occupied; generated share.
 
-  Older evidence is worth no more than `older_cap`, however much there is: a
-  place is what it was last seen to be.
+  Older evidence is worth no more than `older_cap`, however much there is, and
+  recent free evidence vetoes it: a place is what it was last seen to be.
   """
   free_row, _ = addressing.rows_of(config.free_levels, which, cells)
-  recent, older = _unpair(surfaces.occupied[row])
+  word = surfaces.occupied[row]
+  recent, older = _unpair(word)
   recent_free, older_free = _unpair(surfaces.free[free_row])
   recent_free, older_free = (
     config.free_gain * x for x in (recent_free, older_free)
   )
   scale = config.older_cap / (config.older_cap + older + older_free)
+  veto = config.veto_gain * jnp.maximum(recent_free - recent, 0)
+  older = older * config.older_cap / (config.older_cap + veto)
   occupied = recent + scale * older
   free = recent_free + scale * older_free
-  return occupied / (occupied + free + config.occupied_half)
+  generated = (word & 15).astype(jnp.float32) / 15
+  return occupied / (occupied + free + config.occupied_half), generated
 
 
 def meet(config, word, cells, cell, contracted, origins, directions):
@@ -187,9 +190,9 @@ def look(config, features, surfaces, rays, hits) -> Samples:
     coarser = jnp.maximum(chosen - i, 0)
     coarse = _round(config, features, surfaces, rays, depth, coarser)
     found = _mix(found, coarse)
-  gate, generated = _gate(config, surfaces, rays, found.depth_m)
+  gate = jnp.clip(hits.evidence / config.gate_full, 0, 1)
   alpha = jnp.where(hits.depth_m > 0, found.alpha * gate, 0)
-  return dataclasses.replace(found, alpha=alpha, generated=generated)
+  return dataclasses.replace(found, alpha=alpha, generated=hits.generated)
 
 
 def _mix(fine, coarse):
@@ -202,23 +205,6 @@ def _mix(fine, coarse):
     return part * a + (1 - part) * b
 
   return jax.tree.map(blend, fine, coarse).replace(alpha=total)
-
-
-def _gate(config, surfaces, rays, depth):
-  """How occupied the evidence calls these depths, and what is made up."""
-  level = config.levels[config.evidence_levels - 1]
-  points = rays.origins[:, None] + depth[..., None] * rays.directions[:, None]
-  if level.contracted:
-    points = contract(points, config.radius_m)
-  cells = jnp.floor(points / level.cell_m).astype(jnp.int32)
-  row, inside = addressing.find_rows(level, cells)
-  which = jnp.full((), config.evidence_levels - 1)
-  occupied = occupancy(config, surfaces, which, row, cells)
-  occupied = jnp.where(inside, occupied, 0)
-  return (
-    jnp.clip(occupied / config.gate_full, 0, 1),
-    surfaces.generated[row],
-  )
 
 
 def _gather(config, surfaces, rays, depth, which):

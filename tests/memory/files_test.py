@@ -1,0 +1,107 @@
+"""Memory files: what is saved is read back; anything else is one line."""
+
+import dataclasses
+import json
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from mirage_jax.memory import files
+from mirage_jax.memory.hash_grid import HashGrid
+
+FLOAT = HashGrid(cell_m=(0.4, 0.1), entries=(2**4, 2**5))
+EXACT = dataclasses.replace(FLOAT, exact=True, radius_m=2.0)
+
+
+def some_state(memory):
+  """A state with something in every table."""
+  rng = np.random.default_rng(0)
+  state = memory.init(jnp.eye(4).at[0, 3].set(2.0))
+  filled = jax.tree.map(
+    lambda x: jnp.asarray(rng.integers(0, 100, x.shape), x.dtype), state
+  )
+  return filled.replace(frame=state.frame, overflow=state.overflow)
+
+
+@pytest.mark.parametrize('memory', [FLOAT, EXACT])
+def test_what_is_saved_is_read_back(tmp_path, memory):
+  state = some_state(memory)
+  files.save(tmp_path / 'm.safetensors', memory, state)
+  again, found = files.load(tmp_path / 'm.safetensors')
+  assert again == memory
+  chex.assert_trees_all_equal(found, state)
+  assert [p.name for p in tmp_path.iterdir()] == ['m.safetensors']
+
+
+def test_a_batch_of_one_is_a_scene(tmp_path):
+  state = some_state(FLOAT)
+  batch = jax.tree.map(lambda x: x[None], state)
+  files.save(tmp_path / 'm', FLOAT, batch)
+  chex.assert_trees_all_equal(files.load(tmp_path / 'm')[1], state)
+  two = jax.tree.map(lambda x: jnp.stack([x, x]), state)
+  with pytest.raises(ValueError, match='one file for each'):
+    files.save(tmp_path / 'm', FLOAT, two)
+
+
+def test_an_overflown_memory_is_not_saved(tmp_path):
+  state = some_state(EXACT).replace(overflow=jnp.ones((), bool))
+  with pytest.raises(ValueError, match='left its range'):
+    files.save(tmp_path / 'm', EXACT, state)
+  assert not list(tmp_path.iterdir())
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+  path, state = tmp_path / 'm', some_state(FLOAT)
+  files.save(path, FLOAT, state)
+  before = path.read_bytes()
+
+  def full(*_):
+    raise OSError('No space left on device')
+
+  monkeypatch.setattr(files.os, 'replace', full)
+  with pytest.raises(OSError, match='No space'):
+    files.save(path, FLOAT, FLOAT.init(jnp.eye(4)))
+  assert path.read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def test_no_file_is_said_so(tmp_path):
+  with pytest.raises(FileNotFoundError, match='no memory file'):
+    files.load(tmp_path / 'nothing')
+
+
+@pytest.mark.parametrize('kept', [0, 5, 100, -7])
+def test_truncated_files_are_refused(tmp_path, kept):
+  path = tmp_path / 'm'
+  files.save(path, FLOAT, some_state(FLOAT))
+  path.write_bytes(path.read_bytes()[:kept])
+  with pytest.raises(ValueError, match='truncated') as error:
+    files.load(path)
+  assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+  'metadata, message',
+  [
+    ({}, 'no memory file'),
+    ({'format': files.FORMAT, 'version': '99'}, "version '99'"),
+    ({'format': files.FORMAT, 'version': '1'}, 'does not hold'),
+    (
+      {
+        'format': files.FORMAT,
+        'version': '1',
+        'hash_grid': json.dumps(dataclasses.asdict(FLOAT)),
+      },
+      'does not hold',
+    ),
+  ],
+)
+def test_foreign_files_are_refused(tmp_path, metadata, message):
+  path = tmp_path / 'm'
+  arrays = {'frame': np.eye(3, dtype=np.float32)}
+  safetensors.numpy.save_file(arrays, path, metadata=metadata)
+  with pytest.raises(ValueError, match=message):
+    files.load(path)
