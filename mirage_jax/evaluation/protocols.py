@@ -192,14 +192,16 @@ def closed_loop(source: Any, contest: Contest) -> Result:
 
 
 def _set_distances(
-  real: Sequence[np.ndarray], made: Sequence[np.ndarray], seed: int
+  reals: Sequence[np.ndarray], mades: Sequence[np.ndarray], seed: int
 ) -> dict[str, Interval]:
   """Distances of all generated frames from all true ones, `[e, t, f]` parts."""
-  real, made = np.concatenate(real), np.concatenate(made)
-  flat = [x.reshape(-1, x.shape[-1]) for x in (real, made)]
+  real, made = np.concatenate(reals), np.concatenate(mades)
+  truth, frames = (x.reshape(-1, x.shape[-1]) for x in (real, made))
   return {
     'kid': distributions.kernel_distance(real, made, seed),
-    'frechet': single(distributions.frechet_distance(*flat), len(flat[0])),
+    'frechet': single(
+      distributions.frechet_distance(truth, frames), len(truth)
+    ),
   }
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -111,10 +112,11 @@ def _read(path):
 
 def _parse(text):
   """The configuration in a file's metadata."""
-  values = json.loads(text)
-  return HashGrid(
-    **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-  )
+  values: dict[str, Any] = json.loads(text)
+  values = {
+    k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+  }
+  return HashGrid(**values)
 
 
 def _flatten(state):
