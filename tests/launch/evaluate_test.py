@@ -62,6 +62,7 @@ def run(**values):
     return evaluate.main([])
 
 
+@pytest.mark.slow
 def test_closed_loop_suites_leave_tables_plots_and_videos(
   model, scene, tmp_path
 ):

@@ -75,6 +75,7 @@ def run(**values):
     return sample.main([])
 
 
+@pytest.mark.slow
 def test_the_main_job_compares_checkpoints_and_leaves_everything(
   models, scene, tmp_path, capsys
 ):
