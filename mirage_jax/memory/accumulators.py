@@ -50,7 +50,11 @@ def merge(first: Wide, second: Wide) -> tuple[Wide, Bool[Array, '']]:
 
 def to_float(sums: Wide) -> Float[Array, 'e c']:
   """The sums rounded to float32."""
-  return sums.high.astype(jnp.float32) * 2.0**32 + sums.low.astype(jnp.float32)
+  # A small negative sum must not lose its digits beside 2**32.
+  small = sums.low.astype(jnp.int32)
+  fits = sums.high.astype(jnp.int32) == small >> 31
+  whole = sums.high.astype(jnp.float32) * 2.0**32 + sums.low.astype(jnp.float32)
+  return jnp.where(fits, small.astype(jnp.float32), whole)
 
 
 def capacity(largest: int, bits: int = 48) -> int:

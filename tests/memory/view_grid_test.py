@@ -1,3 +1,6 @@
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,11 +11,28 @@ from mirage_jax.memory import view_tables
 from mirage_jax.memory.view_grid import ViewGrid
 
 GRID = ViewGrid(
-  entries=3 * 2**10, bin_rad=0.05, exact=True, visible=2**12, most_pixels=1
+  entries=3 * 2**10,
+  rounds=10,
+  views=2**10,
+  bin_rad=0.05,
+  exact=True,
+  visible=2**11,
+  most_pixels=1,
 )
+HEIGHT, WIDTH = 8, 10
 
 
-def make_views(seed=0, frames=3, height=8, width=10):
+@functools.cache
+def compiled(grid):
+  """Jitted observe, write, forget and read of a grid."""
+  observe = jax.jit(grid.observe, static_argnames='generated')
+  read = jax.jit(
+    lambda state, cameras: grid.read(state, cameras, HEIGHT, WIDTH)
+  )
+  return observe, jax.jit(grid.write), jax.jit(grid.forget), read
+
+
+def make_views(seed=0, frames=3, height=HEIGHT, width=WIDTH):
   """Smooth walls from cameras that wander and turn."""
   rng = np.random.default_rng(seed)
   turn = rng.uniform(-3, 3, frames)
@@ -35,13 +55,13 @@ def make_views(seed=0, frames=3, height=8, width=10):
 
 
 def observe(grid, seed, **kwargs):
-  return grid.observe(grid.init(jnp.eye(4)), *make_views(seed), **kwargs)
+  return compiled(grid)[0](grid.init(jnp.eye(4)), *make_views(seed), **kwargs)
 
 
 def written(grid, *seeds):
   state = grid.init(jnp.eye(4))
   for seed in seeds:
-    state = grid.write(state, observe(grid, seed))
+    state = compiled(grid)[1](state, observe(grid, seed))
   return state
 
 
@@ -58,7 +78,7 @@ def test_order_and_merging_change_no_bit():
 
 def test_forgetting_is_exact():
   both = written(GRID, 1, 2)
-  assert_same(GRID.forget(both, observe(GRID, 2)), written(GRID, 1))
+  assert_same(compiled(GRID)[2](both, observe(GRID, 2)), written(GRID, 1))
 
 
 def test_bytes_do_not_depend_on_what_was_written():
@@ -78,13 +98,12 @@ def test_a_write_touches_at_most_eight_rows_a_point():
 
 @pytest.mark.parametrize('exact', [True, False])
 def test_a_written_view_reads_back(exact):
-  grid = ViewGrid(entries=3 * 2**10, bin_rad=0.02, exact=exact, most_pixels=1)
+  grid = dataclasses.replace(GRID, bin_rad=0.02, exact=exact)
+  observe, write, _, read = compiled(grid)
   cameras, depth_m, features, weight = make_views()
   state = grid.init(cameras.world_from_camera[0])
-  observation = grid.observe(state, cameras, depth_m, features, weight)
-  view = jax.jit(grid.read, static_argnums=(2, 3))(
-    grid.write(state, observation), cameras, *depth_m.shape[1:]
-  )
+  state = write(state, observe(state, cameras, depth_m, features, weight))
+  view = read(state, cameras)
   assert (view.opacity > 0.5).mean() > 0.99
   error = np.abs(view.depth_m - depth_m) / depth_m
   assert np.median(error) < 0.02
@@ -92,14 +111,14 @@ def test_a_written_view_reads_back(exact):
 
 
 def test_nothing_is_known_where_nothing_was_written():
-  view = GRID.read(GRID.init(jnp.eye(4)), make_views()[0], 4, 5)
+  view = compiled(GRID)[3](GRID.init(jnp.eye(4)), make_views()[0])
   for image in (view.opacity, view.confidence, view.depth_m):
     np.testing.assert_array_equal(image, 0)
 
 
 def test_peeling_gets_back_what_shares_rows():
   """Three entries to four rows of which each is in three: all told apart."""
-  grid = ViewGrid(entries=3 * 640, bin_rad=0.05, exact=True)
+  grid = dataclasses.replace(GRID, entries=3 * 640, rounds=16)
   seeds = range(6)
   state = written(grid, *seeds)
   keys = np.unique(
@@ -114,20 +133,20 @@ def test_peeling_gets_back_what_shares_rows():
 
 
 def test_nearer_views_come_first():
-  """Two cameras see one wall in two colours; each reads back its own."""
-  poses = np.tile(np.eye(4, dtype=np.float32), (2, 1, 1))
+  """Cameras see one wall in two colours; each reads back its own."""
+  poses = np.tile(np.eye(4, dtype=np.float32), (3, 1, 1))
   poses[1, 0, 3] = 1.0
-  cameras = Cameras(
-    jnp.tile(jnp.array([1, 1.25, 0.5, 0.5]), (2, 1)), jnp.asarray(poses)
+  cameras = make_views()[0].replace(
+    intrinsics=jnp.tile(jnp.array([1, 1.25, 0.5, 0.5]), (3, 1)),
+    world_from_camera=jnp.asarray(poses),
   )
-  depth_m = np.full((2, 8, 10), 2, np.float32)
-  features = np.ones((2, 8, 10, 3), np.float32)
+  depth_m = np.full((3, HEIGHT, WIDTH), 2, np.float32)
+  features = np.ones((3, HEIGHT, WIDTH, 3), np.float32)
   features[1] = -1
+  observe, write, _, read = compiled(GRID)
   state = GRID.init(jnp.eye(4))
-  state = GRID.write(
-    state, GRID.observe(state, cameras, depth_m, features, depth_m)
-  )
-  view = GRID.read(state, cameras, 8, 10)
+  state = write(state, observe(state, cameras, depth_m, features, depth_m))
+  view = read(state, cameras)
   assert view.rgb[0, 4, 5, 0] > 0.9 and view.rgb[1, 4, 5, 0] < -0.9
 
 
