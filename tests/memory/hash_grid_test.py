@@ -262,16 +262,13 @@ def test_a_batch_of_scenes_is_each_scene():
     )
 
 
-def test_what_is_far_is_kept_by_the_contracted_level():
-  memory = dataclasses.replace(FAR, far_m=100.0, steps=96, march_power=2.0)
-  state = written(
-    memory, observe(memory, view(), wall(60.0), colour=(0.5,) * 3)
-  )
-  readout = read(memory, state, view(), SIZE, SIZE)
-  seen = np.asarray(readout.opacity > 0.5)
-  assert seen.mean() > 0.5
-  error = np.abs(np.asarray(readout.depth_m) - 60)[seen] / 60
-  assert np.median(error) < 0.2
+def test_what_is_far_is_kept_by_the_contracted_level_alone():
+  observation = observe(FAR, view(), wall(60.0))
+  state = written(FAR, observation)
+  weight = tables.total_weight(FAR, state)
+  first, second = FAR.levels
+  assert weight[: first.entries].sum() == observation.weight.sum()
+  assert not weight[second.first :].any()
 
 
 def test_capacity_holds_100_000_frames():
