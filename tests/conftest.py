@@ -6,11 +6,16 @@ axes taken off, so their fields do not always hold what they say.
 """
 
 import flax.struct
+import hypothesis
 import jax
 import jaxtyping
 
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_num_cpu_devices', 8)
+
+# The same examples in every run: a red test is red for everyone.
+hypothesis.settings.register_profile('fixed', derandomize=True, deadline=None)
+hypothesis.settings.load_profile('fixed')
 
 _pytree_class = flax.struct.dataclass
 
