@@ -37,7 +37,8 @@ def scene(tmp_path_factory):
   folder = tmp_path_factory.mktemp('scene')
   entries = []
   for i in range(12):
-    x = np.linspace(0, 6, 36) + 1.2 * i
+    # 0.36 m at 2 m is 7.2 pixels of a lens of 40.
+    x = (np.arange(36) + 7.2 * i) / 6
     rgb = 127 + 100 * np.stack(
       np.broadcast_arrays(np.sin(x), np.cos(x)[:, None], np.sin(2 * x)), -1
     )
@@ -63,15 +64,15 @@ def run(**values):
 
 
 @pytest.mark.slow
-def test_closed_loop_suites_leave_tables_plots_and_videos(
+def test_a_closed_loop_suite_leaves_tables_plots_and_videos(
   model, scene, tmp_path
 ):
-  names = ['closed_loop', 'exploration', 'own_return']
+  names = ['closed_loop']
   figures = run(
     suite=','.join(names),
     checkpoint=model,
     source=scene,
-    episodes=2,
+    episodes=1,
     frames=12,
     observed=4,
     videos=1,

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mirage_jax.worlds import PATHS, WorldConfig, make_path, make_scene
+from mirage_jax.worlds import (
+  PATHS,
+  Scene,
+  WorldConfig,
+  make_path,
+  make_scene,
+)
 
 SCENES = 6
 CONFIGS = {
@@ -116,4 +122,6 @@ def test_a_random_walk_comes_back(kind):
 
 def test_an_unknown_path_is_named():
   with pytest.raises(ValueError, match="unknown path 'walk'; have"):
-    make_path(jax.random.key(0), None, 'walk', CONFIGS['rooms'])
+    make_path(
+      jax.random.key(0), object.__new__(Scene), 'walk', CONFIGS['rooms']
+    )
