@@ -8,6 +8,7 @@ into an Orbax checkpoint as they are.
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import grain
 import jax
@@ -25,8 +26,21 @@ from mirage_jax.geometry.clips import Clip
 MAX_CACHED = 1 << 16  # clips whose overlaps are kept, some 8 KiB each
 
 
+@runtime_checkable
+class Source(Protocol):
+  """Clips by index, all of one shape."""
+
+  def __len__(self) -> int:
+    """How many."""
+    ...
+
+  def __getitem__(self, index: int) -> Clip:
+    """Clip `index`, NumPy arrays."""
+    ...
+
+
 def make_pipeline(
-  source: Sequence[Clip],
+  source: Source,
   *,
   batch_size: int,
   history: int,
@@ -86,7 +100,7 @@ class Examples:
     revisit_fraction: share of episodes that look for a revisit.
   """
 
-  source: Sequence[Clip]
+  source: Source
   seed: int
   history: int
   context: int

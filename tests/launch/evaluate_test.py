@@ -38,9 +38,9 @@ def scene(tmp_path_factory):
   entries = []
   for i in range(12):
     # 0.36 m at 2 m is 7.2 pixels of a lens of 40.
-    x = (np.arange(36) + 7.2 * i) / 6
+    x, y = (np.arange(36) + 7.2 * i) / 6, np.arange(36) / 6
     rgb = 127 + 100 * np.stack(
-      np.broadcast_arrays(np.sin(x), np.cos(x)[:, None], np.sin(2 * x)), -1
+      np.broadcast_arrays(np.sin(x), np.cos(y)[:, None], np.sin(2 * x)), -1
     )
     Image.fromarray(rgb.astype(np.uint8)).save(folder / f'{i}.png')
     metres = np.full((36, 36), 2000, np.uint16)
