@@ -2,7 +2,7 @@
 
 Command: python -m launch.train --config=experiments/rooms_tiny.py --workdir=DIR
 Cost: half an hour on two cores.
-Expect: see `results/` for the closed loop beside `rooms_tiny_window`.
+Expect: 23 dB on returned pixels after the 500 steps of the shipped model.
 """
 
 import ml_collections
