@@ -3,6 +3,8 @@
 from typing import Any, Protocol, runtime_checkable
 
 import flax.struct
+import jax
+import numpy as np
 
 from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras
@@ -76,3 +78,29 @@ class Memory(Protocol):
 
   def load_factor(self, state: Any) -> Float[Array, ' l']:
     """Share of the rows of every level that hold anything."""
+
+
+def check_alike(first: Any, second: Any) -> None:
+  """Checks that two states can be merged; frames only outside `jit`.
+
+  Raises:
+    ValueError: they differ in layout or in their scene's `frame`.
+  """
+  layouts = [
+    [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
+    for state in (first, second)
+  ]
+  if layouts[0] != layouts[1]:
+    raise ValueError(
+      f'cannot merge memories of layouts {layouts[0]} and {layouts[1]}; '
+      'both must be made by one configuration'
+    )
+  frames = (first.frame, second.frame)
+  if any(isinstance(x, jax.core.Tracer) for x in frames):
+    return
+  one, other = map(np.asarray, frames)
+  if not np.array_equal(one, other):
+    raise ValueError(
+      'cannot merge memories of different scene frames; '
+      'init both with the same frame'
+    )

@@ -12,13 +12,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import accumulators, view_bins, view_splatting
 from mirage_jax.memory import view_tables as tables
-from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.contract import Readout, check_alike
 from mirage_jax.memory.view_bins import ViewObservation
 from mirage_jax.memory.view_tables import ViewGridState
 
@@ -115,7 +114,7 @@ class ViewGrid:
 
   def merge(self, first: ViewGridState, second: ViewGridState) -> ViewGridState:
     """What both have seen; refuses other frames or layouts (ValueError)."""
-    _check_alike(first, second)
+    check_alike(first, second)
     overflow = first.overflow | second.overflow
     sums: dict[str, Any] = {}
     for name in ('entries', 'views'):
@@ -150,22 +149,3 @@ class ViewGrid:
     load = -jnp.log(jnp.maximum(empty, 1 / self.entries)) / self.choices
     used = (tables.as_float(state.views)[:, 0] > 0).mean()
     return jnp.stack([load, used])
-
-
-def _check_alike(first: ViewGridState, second: ViewGridState) -> None:
-  """Raises ValueError unless two states can be added."""
-  shapes = [[x.shape for x in jax.tree.leaves(s)] for s in (first, second)]
-  if shapes[0] != shapes[1]:
-    raise ValueError(
-      f'cannot merge view grids of layouts {shapes[0]} and {shapes[1]}; '
-      'both must be made by one configuration'
-    )
-  frames = (first.frame, second.frame)
-  if any(isinstance(x, jax.core.Tracer) for x in frames):
-    return
-  one, other = map(np.asarray, frames)
-  if not np.array_equal(one, other):
-    raise ValueError(
-      'cannot merge view grids of different scene frames; '
-      'init both with the same frame'
-    )

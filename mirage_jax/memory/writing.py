@@ -2,11 +2,10 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from mirage_jax.memory import accumulators, addressing, tables
+from mirage_jax.memory.contract import check_alike
 from mirage_jax.memory.tables import HashGridState
 
 
@@ -30,7 +29,7 @@ def write(config, state, observation, sign: int) -> HashGridState:
 
 def merge(config, first: HashGridState, second: HashGridState):
   """Adds two states of one frame and layout; see `HashGrid.merge`."""
-  _check_alike(first, second)
+  check_alike(first, second)
   if not config.exact:
     return dataclasses.replace(
       first, **{n: getattr(first, n) + getattr(second, n) for n in tables.BITS}
@@ -118,25 +117,3 @@ def _free_rows(config, observation):
     rows.append(row)
     weights.append(jnp.where(inside, observation.free_weight, 0))
   return jnp.concatenate(rows), jnp.concatenate(weights)
-
-
-def _check_alike(first, second):
-  """Raises ValueError unless two states can be added."""
-  layouts = [
-    [(x.shape, x.dtype) for x in jax.tree.leaves(state)]
-    for state in (first, second)
-  ]
-  if layouts[0] != layouts[1]:
-    raise ValueError(
-      f'cannot merge memories of layouts {layouts[0]} and {layouts[1]}; '
-      'both must be made by one configuration'
-    )
-  frames = (first.frame, second.frame)
-  if any(isinstance(x, jax.core.Tracer) for x in frames):
-    return
-  one, other = map(np.asarray, frames)
-  if not np.array_equal(one, other):
-    raise ValueError(
-      'cannot merge memories of different scene frames; '
-      'init both with the same frame'
-    )
