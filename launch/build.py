@@ -12,7 +12,7 @@ from mirage_jax.data.pipeline import make_pipeline as pipeline
 from mirage_jax.data.sources import open_source
 from mirage_jax.flow import LogitNormal, Sampler
 from mirage_jax.geometry.clips import take_frames
-from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.files import KINDS
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
   Mirage,
@@ -26,24 +26,27 @@ from mirage_jax.training.metrics import contact_sheet
 from mirage_jax.training.objective import Objective
 from mirage_jax.training.opening import check_params, open_checkpoint
 
-MEMORIES = ('none', 'hash_grid')
-
 
 def make_memory(config: ml_collections.ConfigDict, exact: bool):
   """The memory of `config.memory`; None for a window model.
+
+  An exact memory is for rollouts, which are longer than the episodes of
+  training: what `config.rollout_memory` says outranks `config.memory`.
 
   Raises:
     ValueError: for an unknown kind.
   """
   settings = config.memory.to_dict()
   kind = settings.pop('kind')
-  if kind not in MEMORIES:
-    raise ValueError(f'unknown memory {kind!r}; have {", ".join(MEMORIES)}')
+  if exact:
+    settings |= config.rollout_memory.to_dict()
   if kind == 'none':
     return None
+  if kind not in KINDS:
+    raise ValueError(f'unknown memory {kind!r}; have none, {", ".join(KINDS)}')
   features = 3 + config.model.learned_features
   return sections.call(
-    HashGrid, 'memory', settings | {'features': features, 'exact': exact}
+    KINDS[kind], 'memory', settings | {'features': features, 'exact': exact}
   )
 
 

@@ -13,15 +13,17 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from mirage_jax.memory import tables
-from mirage_jax.memory.accumulators import Wide
 from mirage_jax.memory.hash_grid import HashGrid
-from mirage_jax.memory.tables import HashGridState
+from mirage_jax.memory.view_grid import ViewGrid
 
-FORMAT, VERSION = 'mirage-memory', '1'
+FORMAT, VERSION = 'mirage-memory', '2'
+KINDS = {'hash_grid': HashGrid, 'view_grid': ViewGrid}
+READABLE = 0o644
+
+Kept = HashGrid | ViewGrid
 
 
-def save(path: str | os.PathLike, memory: HashGrid, state) -> None:
+def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
   """Writes a state and the configuration that reads it.
 
   Args:
@@ -46,8 +48,10 @@ def save(path: str | os.PathLike, memory: HashGrid, state) -> None:
       f'{path} is not written: the state is of {state.frame.shape[:-2]} '
       'scenes; save one file for each'
     )
+  kind = {made: kind for kind, made in KINDS.items()}[type(memory)]
   config = json.dumps(dataclasses.asdict(memory), sort_keys=True)
-  metadata = {'format': FORMAT, 'version': VERSION, 'hash_grid': config}
+  metadata = {'format': FORMAT, 'version': VERSION}
+  metadata |= {'kind': kind, 'config': config}
   content = safetensors.numpy.save(_flatten(state), metadata=metadata)
   path = pathlib.Path(path)
   handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
@@ -56,13 +60,14 @@ def save(path: str | os.PathLike, memory: HashGrid, state) -> None:
       file.write(content)
       file.flush()
       os.fsync(file.fileno())
+      os.fchmod(file.fileno(), READABLE)
     os.replace(temporary, path)
   except BaseException:
     os.unlink(temporary)
     raise
 
 
-def load(path: str | os.PathLike) -> tuple[HashGrid, HashGridState]:
+def load(path: str | os.PathLike) -> tuple[Kept, Any]:
   """Reads what `save` wrote.
 
   Raises:
@@ -85,7 +90,7 @@ def load(path: str | os.PathLike) -> tuple[HashGrid, HashGridState]:
       f'{VERSION!r}: write the memory again'
     )
   try:
-    memory = _parse(metadata['hash_grid'])
+    memory = _parse(metadata['kind'], metadata['config'])
     state = _unflatten(memory, arrays)
   except (KeyError, TypeError, ValueError) as error:
     raise ValueError(
@@ -110,44 +115,35 @@ def _read(path):
     ) from error
 
 
-def _parse(text):
+def _parse(kind, text):
   """The configuration in a file's metadata."""
   values: dict[str, Any] = json.loads(text)
   values = {
     k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
   }
-  return HashGrid(**values)
+  return KINDS[kind](**values)
 
 
 def _flatten(state):
-  """Named arrays of a state."""
-  arrays = {'frame': state.frame, 'overflow': state.overflow}
-  for name in tables.BITS:
-    sums = getattr(state, name)
-    if isinstance(sums, Wide):
-      arrays[f'{name}/low'], arrays[f'{name}/high'] = sums.low, sums.high
-    else:
-      arrays[name] = sums
-  return {k: np.ascontiguousarray(v) for k, v in arrays.items()}
+  """Named arrays of a state: the path of each leaf, with slashes."""
+  leaves = jax.tree_util.tree_leaves_with_path(state)
+  return {
+    jax.tree_util.keystr(path, simple=True, separator='/'): np.asarray(
+      leaf, order='C'
+    )
+    for path, leaf in leaves
+  }
 
 
 def _unflatten(memory, arrays):
   """The state of these arrays; KeyError or ValueError if any is not as due."""
-  wanted = _flatten(memory.init(jnp.eye(4)))
-  for name, like in wanted.items():
+  like = memory.init(jnp.eye(4))
+  for name, leaf in _flatten(like).items():
     found = arrays[name]
-    if found.shape != like.shape or found.dtype != like.dtype:
+    if found.shape != leaf.shape or found.dtype != leaf.dtype:
       raise ValueError(
         f'{name} is {found.dtype} {found.shape}, '
-        f'expected {like.dtype} {like.shape}'
+        f'expected {leaf.dtype} {leaf.shape}'
       )
-  arrays = {name: jnp.asarray(arrays[name]) for name in wanted}
-  sums = {
-    name: Wide(arrays[f'{name}/low'], arrays[f'{name}/high'])
-    if memory.exact
-    else arrays[name]
-    for name in tables.BITS
-  }
-  return HashGridState(
-    frame=arrays['frame'], overflow=arrays['overflow'], **sums
-  )
+  leaves = [jnp.asarray(arrays[name]) for name in _flatten(like)]
+  return jax.tree.unflatten(jax.tree.structure(like), leaves)

@@ -73,6 +73,12 @@ class Erased:
   elsewhere: int
 
 
+def check_region(region: Region) -> None:
+  """Raises ValueError for a region without a volume."""
+  if not all(a < b for a, b in zip(region.low, region.high, strict=True)):
+    raise ValueError(f'{region} is empty; its low must be below its high')
+
+
 def forget_region(config, state, region: Region):
   """Empties all rows of cells that touch `region`.
 
@@ -82,8 +88,7 @@ def forget_region(config, state, region: Region):
   Raises:
     ValueError: for a region that is empty or has too many cells.
   """
-  if not all(a < b for a, b in zip(region.low, region.high, strict=True)):
-    raise ValueError(f'{region} is empty; its low must be below its high')
+  check_region(region)
   weight = np.asarray(tables.as_float(state.geometry))
   gone, free_gone, rows, elsewhere = [], [], 0, 0
   for level in config.levels:

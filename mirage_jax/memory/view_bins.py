@@ -81,17 +81,32 @@ def view_key(
   return mix(*words), cell * config.cell_m
 
 
+def quick_arctan2(y: Float[Array, 'p'], x: Float[Array, 'p']):
+  """An angle within 0.004 rad of arctan2, and monotone: good enough for bins.
+
+  The exact one took most of the time of peeling.
+  """
+  far = jnp.maximum(jnp.abs(x), jnp.abs(y))
+  near = jnp.minimum(jnp.abs(x), jnp.abs(y))
+  slope = near / jnp.maximum(far, 1e-30)
+  angle = slope * (jnp.pi / 4 + 0.273 * (1 - slope))
+  angle = jnp.where(jnp.abs(y) > jnp.abs(x), jnp.pi / 2 - angle, angle)
+  angle = jnp.where(x < 0, jnp.pi - angle, angle)
+  return jnp.where(y < 0, -angle, angle)
+
+
 def bin_key(
   config, view: UInt32[Array, 'p'], relative: Float[Array, 'p 3']
 ) -> UInt32[Array, 'p']:
   """uint32 name of the bin of points, units from their view cell's centre."""
-  distance = jnp.linalg.norm(relative, axis=-1)
-  safe = jnp.maximum(distance, 1e-3)
-  rise = jnp.arcsin(jnp.clip(relative[..., 1] / safe, -1, 1)) + jnp.pi / 2
+  x, y, z = (relative[..., i] for i in range(3))
+  flat = x * x + z * z
+  safe = jnp.maximum(jnp.sqrt(flat + y * y), 1e-3)
+  rise = quick_arctan2(y, jnp.sqrt(flat)) + jnp.pi / 2
   row = jnp.floor(rise / config.bin_rad)
   middle = (row + 0.5) * config.bin_rad - jnp.pi / 2
   columns = jnp.round(2 * jnp.pi * jnp.cos(middle) / config.bin_rad)
-  turn = jnp.arctan2(relative[..., 0], relative[..., 2]) / (2 * jnp.pi) + 0.5
+  turn = quick_arctan2(x, z) / (2 * jnp.pi) + 0.5
   column = jnp.floor(turn * jnp.maximum(columns, 1))
   shell = jnp.floor(jnp.log(safe) / config.log_depth)
   return mix(view, *(x.astype(jnp.int32) for x in (row, column, shell)))

@@ -4,7 +4,7 @@ Surfaces look alike from near views and not from far ones: poses drift, cameras
 expose differently, things shine. So the bins of a view grid belong to the cell
 of camera positions and headings that saw them, and a reading asks the nearest
 such cells first. It is written by one scatter-add, of fixed size, and claims
-all the laws of a memory; `view_tables` says how entries are told apart.
+all the laws of a memory; `view_peeling` says how entries are told apart.
 """
 
 import dataclasses
@@ -15,9 +15,15 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory import accumulators, view_bins, view_splatting
+from mirage_jax.memory import (
+  accumulators,
+  view_bins,
+  view_regions,
+  view_splatting,
+)
 from mirage_jax.memory import view_tables as tables
 from mirage_jax.memory.contract import Readout, check_alike
+from mirage_jax.memory.regions import Erased, Region
 from mirage_jax.memory.view_bins import ViewObservation
 from mirage_jax.memory.view_tables import ViewGridState
 
@@ -46,8 +52,11 @@ class ViewGrid:
     same_surface: relative depth within which surfels are blended.
     view_reach: e-folding distance of views (metres plus radians).
     generated_distance: how much farther generated views count.
-    confidence: logistic of 1, the view's distance, and evidence; fitted to a
-      real recording, hence too low where poses and depth are exact.
+    older_distance: how much farther entries count that were not written since
+      the last `advance`.
+    confidence: logistic of 1, the view's distance, evidence, and the share
+      that a model made up; fitted to a real recording, hence too low where
+      poses and depth are exact.
   """
 
   entries: int = 3 * 2**17
@@ -69,7 +78,8 @@ class ViewGrid:
   same_surface: float = 0.06
   view_reach: float = 0.15
   generated_distance: float = 1.0
-  confidence: tuple[float, float, float] = (-4.23, -0.39, 5.33)
+  older_distance: float = 1.0
+  confidence: tuple[float, float, float, float] = (-4.23, -0.39, 5.33, -1.0)
 
   def __post_init__(self):
     if self.entries < 1 or self.entries % self.choices:
@@ -132,9 +142,19 @@ class ViewGrid:
     """Takes a written observation out again; bit for bit if `exact`."""
     return tables.write(self, state, observation, -1)
 
+  def forget_region(
+    self, state: ViewGridState, region: Region
+  ) -> tuple[ViewGridState, Erased]:
+    """Erases all that a `Box` or `Sphere` of the scene's frame holds.
+
+    Returns the state, and how many rows that held content from elsewhere, or
+    content that could not be told apart, went too.
+    """
+    return view_regions.forget_region(self, state, region)
+
   def advance(self, state: ViewGridState) -> ViewGridState:
-    """Nothing: near views come first, whatever their age."""
-    return state
+    """Makes recent entries older; what is written after hides them."""
+    return tables.advance(state)
 
   def num_bytes(self, state: ViewGridState) -> int:
     """Bytes of all arrays of the state."""

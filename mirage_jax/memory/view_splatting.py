@@ -3,7 +3,11 @@
 The first pass finds each pixel's surface: the nearest surfel of the nearest
 view cell that has any there. The second blends all surfels close to it, weighed
 by their distance from the pixel's centre and by how far their view cell is.
+What was not seen since the memory last advanced counts as farther away: what a
+near view saw since then hides it, also where that lies behind.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +15,10 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory import view_tables
+from mirage_jax.memory import view_peeling, view_tables
 from mirage_jax.memory.contract import Readout
 
-DEPTH_BITS = 18
+ORDER_BITS = 31  # of the rank of a view cell, and of a depth within it
 FAINTEST = -60.0  # exponents below give nothing in float32
 
 
@@ -22,7 +26,7 @@ def read(config, state, cameras: Cameras, height: int, width: int) -> Readout:
   """What the state shows of cameras `[t]`; see `ViewGrid.read`."""
   local = pinhole.relative_to(cameras, state.frame)
   views = view_tables.view_cells(config, state)
-  surfels = view_tables.surfels(config, state, views)
+  surfels = view_peeling.surfels(config, state, views)
   lost = jnp.where(state.overflow, jnp.nan, 1.0)
   readout = jax.lax.map(
     lambda camera: draw(config, views, surfels, camera, height, width), local
@@ -41,8 +45,9 @@ def view_distance(config, views, camera: Cameras) -> Float[Array, 'v']:
 
 def _choose(config, surfels, rank, inside):
   """Rows of at most `visible` surfels in view, nearest view cells first."""
-  ranks = jnp.where(inside, rank[surfels.slot], config.views)
-  per_rank = jnp.zeros(config.views + 1, jnp.int32).at[ranks].add(1)
+  last = rank.shape[0]
+  ranks = jnp.where(inside, rank[_aged_slot(config, surfels)], last)
+  per_rank = jnp.zeros(last + 1, jnp.int32).at[ranks].add(1)
   fits = jnp.cumsum(per_rank) <= config.visible
   chosen = inside & fits[ranks]
   return jnp.nonzero(
@@ -50,9 +55,15 @@ def _choose(config, surfels, rank, inside):
   )[0]
 
 
+def _aged_slot(config, surfels):
+  """Slots of recent entries, and then those of older ones."""
+  return surfels.slot + jnp.where(surfels.recent, 0, config.views)
+
+
 def draw(config, views, surfels, camera, height, width) -> Readout:
   """One view `[h, w, ...]` of surfels."""
   distance = view_distance(config, views, camera)
+  distance = jnp.concatenate([distance, distance + config.older_distance])
   rank = jnp.argsort(jnp.argsort(distance))
   uv, depth = pinhole.project(camera, surfels.points)
   pixel = uv * jnp.array([width, height])
@@ -63,18 +74,21 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   chosen = _choose(config, surfels, rank, inside)
   take = lambda x: x.at[chosen].get(mode='fill', fill_value=0)
   held, slot, depth, pixel = map(
-    take, (surfels.held, surfels.slot, depth, pixel)
+    take, (surfels.held, _aged_slot(config, surfels), depth, pixel)
   )
   size = take(surfels.range_m) * config.bin_rad * config.spread
   radius = size / jnp.maximum(depth, 1e-3) * camera.intrinsics[0] * width / 2
   radius = jnp.clip(radius, 0.5, reach)
-  steps = depth / (2 * config.far_m) * (2**DEPTH_BITS - 1)
-  order = (rank[slot] << DEPTH_BITS) + steps.astype(jnp.int32)
+  depth_bits = ORDER_BITS - math.ceil(math.log2(rank.shape[0]))
+  depth_step = 2 * config.far_m / (2**depth_bits - 1)
+  steps = (depth / depth_step).astype(jnp.int32)
+  order = (rank[slot] << depth_bits) + steps
   offset = distance[slot] - distance.min()
   nearness = jnp.exp(jnp.maximum(-offset / config.view_reach, FAINTEST))
   evidence = jnp.minimum(take(surfels.weight), 1)
+  made = views.generated[slot % config.views].astype(jnp.float32)
   columns = jnp.concatenate(
-    [take(surfels.features), jnp.stack([depth, evidence], axis=1)], axis=1
+    [take(surfels.features), jnp.stack([depth, evidence, made], axis=1)], axis=1
   )
   shifts = _shifts(reach)
   cover = lambda shift: _cover(shift, pixel, radius, held, height, width)
@@ -84,9 +98,8 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
 
   front = jnp.full(height * width + 1, 2**31 - 1, jnp.int32)
   front, _ = jax.lax.scan(find, front, shifts)
-  nearest = front & (2**DEPTH_BITS - 1)
-  nearest = nearest / (2**DEPTH_BITS - 1) * 2 * config.far_m
-  front_rank = jnp.minimum(front[:-1] >> DEPTH_BITS, config.views - 1)
+  nearest = (front & (2**depth_bits - 1)) * depth_step
+  front_rank = jnp.minimum(front[:-1] >> depth_bits, rank.shape[0] - 1)
   front_distance = jnp.sort(distance)[front_rank]
 
   def blend(total, shift):
@@ -126,10 +139,10 @@ def _finish(config, total, distance, height, width) -> Readout:
   mean = jnp.where(
     known[:, None], total[:, :-1] / jnp.where(known[:, None], share, 1), 0
   )
-  features, depth, evidence = mean[:, :-2], mean[:, -2], mean[:, -1]
-  bias, far, sure = config.confidence
+  features, (depth, evidence, made) = mean[:, :-3], mean[:, -3:].T
+  bias, far, sure, generated = config.confidence
   far = far * jnp.minimum(distance, 10)
-  confidence = jax.nn.sigmoid(bias + far + sure * evidence)
+  confidence = jax.nn.sigmoid(bias + far + sure * evidence + generated * made)
   image = lambda x: x.reshape(height, width, *x.shape[1:])
   return Readout(
     features=image(features),

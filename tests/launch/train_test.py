@@ -62,7 +62,7 @@ def test_the_window_differs_in_the_memory_alone():
   difference = workdirs.config_difference(
     rooms_tiny.get_config().to_dict(), rooms_tiny_window.get_config().to_dict()
   )
-  assert difference == ('memory.kind', 'hash_grid', 'none')
+  assert difference == ('memory.kind', 'view_grid', 'none')
   other = rooms_tiny.get_config()
   other.memory.kind = 'none'
   assert other.to_dict() == rooms_tiny_window.get_config().to_dict()

@@ -12,9 +12,12 @@ import safetensors.numpy
 
 from mirage_jax.memory import files
 from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.view_grid import ViewGrid
 
 FLOAT = HashGrid(cell_m=(0.4, 0.1), entries=(2**4, 2**5))
 EXACT = dataclasses.replace(FLOAT, exact=True, radius_m=2.0)
+VIEWS = ViewGrid(entries=3 * 2**4, views=2**3)
+EXACT_VIEWS = dataclasses.replace(VIEWS, exact=True)
 
 
 def some_state(memory):
@@ -27,7 +30,7 @@ def some_state(memory):
   return filled.replace(frame=state.frame, overflow=state.overflow)
 
 
-@pytest.mark.parametrize('memory', [FLOAT, EXACT])
+@pytest.mark.parametrize('memory', [FLOAT, EXACT, VIEWS, EXACT_VIEWS])
 def test_what_is_saved_is_read_back(tmp_path, memory):
   state = some_state(memory)
   files.save(tmp_path / 'm.safetensors', memory, state)
@@ -88,12 +91,13 @@ def test_truncated_files_are_refused(tmp_path, kept):
   [
     ({}, 'no memory file'),
     ({'format': files.FORMAT, 'version': '99'}, "version '99'"),
-    ({'format': files.FORMAT, 'version': '1'}, 'does not hold'),
+    ({'format': files.FORMAT, 'version': files.VERSION}, 'does not hold'),
     (
       {
         'format': files.FORMAT,
-        'version': '1',
-        'hash_grid': json.dumps(dataclasses.asdict(FLOAT)),
+        'version': files.VERSION,
+        'kind': 'hash_grid',
+        'config': json.dumps(dataclasses.asdict(FLOAT)),
       },
       'does not hold',
     ),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory import view_tables
+from mirage_jax.memory import view_peeling, view_tables
 from mirage_jax.memory.view_grid import ViewGrid
 
 GRID = ViewGrid(
@@ -125,8 +125,8 @@ def test_peeling_gets_back_what_shares_rows():
     np.concatenate([np.asarray(observe(grid, s).key) for s in seeds])
   )
   views = view_tables.view_cells(grid, state)
-  held = view_tables.surfels(grid, state, views).held.sum()
-  alone = view_tables._alone(grid, views, view_tables.as_float(state.entries))
+  held = view_peeling.surfels(grid, state, views).held.sum()
+  alone = view_peeling._alone(grid, views, view_tables.as_float(state.entries))
   assert len(keys) > grid.entries / 2
   assert alone[0].sum() < 0.9 * len(keys)
   assert held >= 0.98 * len(keys)
