@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.memory.kind = 'view_grid'
   config.memory.entries = 3 * 3 * 2**13
   config.memory.rounds = 6
-  config.memory.views = 2**11
+  config.memory.views = 2**10
   config.memory.visible = 2**13
   config.memory.most_pixels = 1
   # 96 % of what it shows of held-out rooms is right, at any distance.
@@ -41,6 +41,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.rollout_memory = ml_collections.ConfigDict()
   config.rollout_memory.entries = 3 * 2**16
   config.rollout_memory.rounds = 12
+  config.rollout_memory.views = 2**12
 
   config.model = ml_collections.ConfigDict()
   config.model.patch = 8

@@ -64,7 +64,9 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   """One view `[h, w, ...]` of surfels."""
   distance = view_distance(config, views, camera)
   distance = jnp.concatenate([distance, distance + config.older_distance])
-  rank = jnp.argsort(jnp.argsort(distance))
+  nearest_first = jnp.argsort(distance)
+  places = jnp.arange(distance.shape[0])
+  rank = jnp.zeros_like(places).at[nearest_first].set(places)
   uv, depth = pinhole.project(camera, surfels.points)
   pixel = uv * jnp.array([width, height])
   reach = config.most_pixels
@@ -100,7 +102,7 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   front, _ = jax.lax.scan(find, front, shifts)
   nearest = (front & (2**depth_bits - 1)) * depth_step
   front_rank = jnp.minimum(front[:-1] >> depth_bits, rank.shape[0] - 1)
-  front_distance = jnp.sort(distance)[front_rank]
+  front_distance = distance[nearest_first[front_rank]]
 
   def blend(total, shift):
     target, closeness = cover(shift)
