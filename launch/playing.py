@@ -10,6 +10,7 @@ import ml_collections
 
 from launch import build
 from mirage_jax.evaluation.rollouts import ModelPlayer, Player
+from mirage_jax.memory import files
 from mirage_jax.models.mirage import Mirage
 
 
@@ -63,6 +64,7 @@ def open_entrants(
   checkpoints: Sequence[str],
   steps: int | None = None,
   writes_generated: bool = True,
+  memory: str | None = None,
 ) -> dict[str, Entrant]:
   """Loads checkpoints that are to be compared, by their short names.
 
@@ -70,14 +72,17 @@ def open_entrants(
     checkpoints: workdirs, released folders or shipped names.
     steps: of the sampler; None for each config's own.
     writes_generated: whether generated frames enter the memory.
+    memory: a memory file that the one checkpoint goes on from.
 
   Raises:
-    FileNotFoundError: a checkpoint that there is not.
-    ValueError: damaged ones, or ones with frames of different sizes.
+    FileNotFoundError: a checkpoint or memory file that there is not.
+    ValueError: damaged ones, ones with frames of different sizes, or a memory
+      that is not the checkpoint's.
   """
   entrants = {}
   for name, checkpoint in zip(names_of(checkpoints), checkpoints, strict=True):
     model, params, config = build.load_model(checkpoint)
+    state = open_memory(memory, model, checkpoints) if memory else None
     if steps is not None:
       config.sampler.steps = steps
     player = ModelPlayer(
@@ -87,6 +92,7 @@ def open_entrants(
       config.data.context,
       config.data.target,
       writes_generated,
+      state,
     )
     entrants[name] = Entrant(model, params, config, player)
   sizes = {name: x.size for name, x in entrants.items()}
@@ -95,6 +101,22 @@ def open_entrants(
       f'checkpoints of different sizes {sizes}; compare models of one size'
     )
   return entrants
+
+
+def open_memory(path: str, model: Mirage, checkpoints: Sequence[str]) -> Any:
+  """The state in a memory file of this model's; see `open_entrants`."""
+  if len(checkpoints) > 1:
+    raise ValueError(
+      f'--memory={path} is of one model, and --checkpoint names '
+      f'{len(checkpoints)}; give the one that wrote it'
+    )
+  memory, state = files.load(path)
+  if memory != model.memory:
+    raise ValueError(
+      f'{path} holds {memory}, but {checkpoints[0]} remembers by '
+      f'{model.memory}; give the checkpoint that wrote it'
+    )
+  return state
 
 
 def flag_list(text: str | None) -> list[str]:

@@ -53,6 +53,11 @@ _STEPS = flags.DEFINE_integer(
 _WRITE = flags.DEFINE_bool(
   'write_generated', True, 'Whether generated frames enter the memory.'
 )
+_MEMORY = flags.DEFINE_string(
+  'memory',
+  None,
+  'A memory file of an earlier sample of the same scene, to go on from.',
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the scenes and of the noise.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
@@ -72,10 +77,15 @@ def main(_) -> dict[str, Any]:
     if flag.value < 1:
       raise ValueError(f'--{flag.name}={flag.value}; expected 1 or more')
   entrants = open_entrants(
-    flag_list(_CHECKPOINT.value), _STEPS.value, _WRITE.value
+    flag_list(_CHECKPOINT.value), _STEPS.value, _WRITE.value, _MEMORY.value
   )
   request = make_request(entrants)
   scenes.check_path(request)
+  if _MEMORY.value and not request.source_is_folder and _SCENES.value > 1:
+    raise ValueError(
+      f'--memory={_MEMORY.value} is of one scene and --scenes={_SCENES.value}; '
+      'give --scenes=1'
+    )
   with staged(_OUTPUT.value) as folder:
     made, known = open_scenes(request)
     contest = make_contest(entrants, len(made))

@@ -80,6 +80,8 @@ class ModelPlayer:
     context: frames of the window.
     target: frames generated at once.
     writes_generated: whether what was generated enters the memory.
+    memory: the state of one scene to go on from, if any; then all episodes
+      are of that scene.
     progress: called with (chunks done, chunks) after each chunk.
   """
 
@@ -89,6 +91,7 @@ class ModelPlayer:
   context: int
   target: int
   writes_generated: bool = True
+  memory: Any = None
   progress: Callable[[int, int], None] | None = None
 
   def __call__(
@@ -103,7 +106,7 @@ class ModelPlayer:
     check_observed(frames, observed)
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
     given = take_frames(clips, slice(observed), axis=1)
-    states = init_states(self.model, clips.world_from_camera[:, 0])
+    states = self._first_states(clips)
     states = self._write(self.params, states, given)
     window = window_of(given, self.context)
     padded = pad_frames(clips, self.target, observed)
@@ -123,6 +126,14 @@ class ModelPlayer:
       lambda *x: np.concatenate(x, 1)[:, : frames - observed], *parts
     )
     return Rollout(made, readout, states)
+
+  def _first_states(self, clips: Clip) -> Any:
+    if self.memory is None:
+      return init_states(self.model, clips.world_from_camera[:, 0])
+    episodes = clips.time_s.shape[0]
+    return jax.tree.map(
+      lambda x: jnp.broadcast_to(x, (episodes, *x.shape)), self.memory
+    )
 
   @functools.cached_property
   def _write(self):

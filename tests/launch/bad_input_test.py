@@ -16,6 +16,8 @@ from PIL import Image
 
 from experiments import smoke
 from launch import build
+from mirage_jax.memory import files
+from mirage_jax.memory.view_grid import ViewGrid
 from mirage_jax.models.mirage import init_params
 from mirage_jax.training import released
 
@@ -242,6 +244,23 @@ def test_a_truncated_checkpoint(models, outputs, tmp_path):
   (folder / 'params.safetensors').write_bytes(data[: len(data) // 2])
   line = sampled(outputs, folder, '--source=rooms')
   assert 'params.safetensors' in line and 'damaged' in line
+
+
+def test_a_truncated_memory_file(models, outputs, tmp_path):
+  memory = build.make_memory(smoke.get_config(), exact=True)
+  path = tmp_path / 'memory.safetensors'
+  files.save(path, memory, memory.init(jax.numpy.eye(4)))
+  path.write_bytes(path.read_bytes()[:1000])
+  line = sampled(outputs, models, '--source=rooms', f'--memory={path}')
+  assert 'memory.safetensors' in line and 'truncated' in line
+
+
+def test_a_memory_of_another_model(models, outputs, tmp_path):
+  memory = ViewGrid(entries=3 * 2**4)
+  path = tmp_path / 'memory.safetensors'
+  files.save(path, memory, memory.init(jax.numpy.eye(4)))
+  line = sampled(outputs, models, '--source=rooms', f'--memory={path}')
+  assert 'the checkpoint that wrote it' in line
 
 
 def test_an_unknown_row(outputs):

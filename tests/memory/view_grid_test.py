@@ -5,10 +5,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import view_peeling, view_tables
+from mirage_jax.memory.regions import Box, Sphere
 from mirage_jax.memory.view_grid import ViewGrid
+from mirage_jax.memory.view_tables import RECENT
 
 GRID = ViewGrid(
   entries=3 * 2**10,
@@ -156,6 +159,134 @@ def test_generated_views_are_kept_apart():
   assert not set(np.asarray(seen.key)) & set(np.asarray(made.key))
   views = view_tables.view_cells(GRID, GRID.write(state, made))
   assert views.generated[views.held].all() and views.held.any()
+
+
+@pytest.mark.parametrize('count', [1, 2, 8])
+def test_devices_do_not_matter(count):
+  observation = observe(GRID, 1)
+  mesh = jax.make_mesh(
+    (count,), ('p',), (AxisType.Auto,), devices=jax.devices()[:count]
+  )
+  everywhere = NamedSharding(mesh, PartitionSpec())
+  points = NamedSharding(mesh, PartitionSpec('p'))
+  spread = jax.tree.map(
+    lambda x: jax.device_put(x, points if len(x) % 8 == 0 else everywhere),
+    observation,
+  )
+  state = jax.device_put(GRID.init(jnp.eye(4)), everywhere)
+  assert_same(
+    jax.device_get(compiled(GRID)[1](state, spread)), written(GRID, 1)
+  )
+
+
+def wall_seen(depth_m, grey):
+  """A camera at the origin that looks at a grey wall."""
+  cameras = Cameras(
+    jnp.array([[1, 1.25, 0.5, 0.5]]), jnp.asarray(np.eye(4)[None], jnp.float32)
+  )
+  shape = (1, HEIGHT, WIDTH)
+  ones = np.ones(shape, np.float32)
+  rgb = np.full((*shape, 3), grey, np.float32)
+  return cameras, depth_m * ones, rgb, ones
+
+
+@pytest.mark.parametrize('exact', [True, False])
+def test_what_has_vanished_is_hidden_once_the_memory_advanced(exact):
+  grid = dataclasses.replace(GRID, exact=exact)
+  observe, write, _, read = compiled(grid)
+  thing, wall = wall_seen(1.5, 0.5), wall_seen(3.0, -0.5)
+  state = grid.init(jnp.eye(4))
+  for _ in range(20):
+    state = write(state, observe(state, *thing))
+  never_advanced = write(state, observe(state, *wall))
+  assert np.median(read(never_advanced, wall[0]).depth_m) < 2
+  state = grid.advance(state)
+  assert np.median(read(state, wall[0]).depth_m) < 2
+  state = write(state, observe(state, *wall))
+  view = read(state, wall[0])
+  assert np.median(view.depth_m) > 2.7 and np.median(view.rgb) < 0
+
+
+def test_advancing_keeps_what_is_known():
+  state = written(GRID, 1)
+  later = GRID.advance(state)
+  kept = [i for i in range(later.entries.low.shape[1]) if i != RECENT]
+  np.testing.assert_array_equal(
+    later.entries.low[:, kept], state.entries.low[:, kept]
+  )
+  assert not np.asarray(later.entries.low[:, RECENT]).any()
+
+
+@pytest.mark.parametrize('exact', [True, False])
+@pytest.mark.parametrize(
+  'region', [Box((-2.0, -1.0, 0.5), (1.0, 0.5, 4.0)), Sphere((0, 0, 2), 1.0)]
+)
+def test_nothing_of_a_forgotten_region_is_left(exact, region):
+  grid = dataclasses.replace(GRID, exact=exact)
+  seeds, empty = range(4), grid.init(jnp.eye(4))
+  state = written(grid, *seeds)
+  after, erased = grid.forget_region(state, region)
+  before, left = (surfels_of(grid, x) for x in (state, after))
+  inside = np.asarray(region.meets(left.points, left.points))
+  assert not (inside & np.asarray(left.held)).any()
+  assert erased.elsewhere <= erased.rows
+  assert 0 < erased.rows < before.held.sum()
+  assert left.held.sum() == before.held.sum() - erased.rows
+  everything = Sphere((0, 0, 0), 1e3)
+  assert_same(grid.forget_region(state, everything)[0].entries, empty.entries)
+
+
+def test_what_cannot_be_told_apart_goes_with_a_region():
+  crowded = dataclasses.replace(GRID, entries=3 * 40)
+  state = written(crowded, *range(6))
+  after, erased = crowded.forget_region(state, Sphere((0, 0, 90), 1.0))
+  assert erased.elsewhere > 50
+  rows = view_tables.as_float(after.entries)[:, 0]
+  assert (rows > 0).sum() <= 3 * surfels_of(crowded, after).held.sum()
+
+
+def test_a_region_without_volume_is_refused():
+  with pytest.raises(ValueError, match='is empty'):
+    GRID.forget_region(GRID.init(jnp.eye(4)), Box((0, 0, 0), (1, 0, 1)))
+
+
+def surfels_of(grid, state):
+  views = view_tables.view_cells(grid, state)
+  return view_peeling.surfels(grid, state, views)
+
+
+def test_gradients_reach_the_features_of_crowded_tables():
+  """Reading is linear in what was written: entries that shared rows, too."""
+  grid = dataclasses.replace(GRID, entries=3 * 640, rounds=16, exact=False)
+  state = grid.init(jnp.eye(4))
+  for seed in range(5):
+    state = grid.write(state, observe(grid, seed))
+  cameras, depth_m, features, weight = make_views(7)
+
+  def shown(features):
+    observed = grid.observe(state, cameras, depth_m, features, weight)
+    view = grid.read(grid.write(state, observed), cameras, HEIGHT, WIDTH)
+    return (view.features * jnp.asarray(features)).sum()
+
+  rng = np.random.default_rng(0)
+  step = rng.uniform(-1, 1, features.shape).astype(np.float32)
+  shown = jax.jit(shown)
+  slope = (jax.jit(jax.grad(shown))(features) * step).sum()
+  # Quadratic: a central difference is exact but for rounding.
+  difference = (shown(features + step) - shown(features - step)) / 2
+  np.testing.assert_allclose(slope, difference, rtol=1e-2)
+  assert abs(difference) > 1
+
+
+def test_overflow_is_never_silent():
+  state = written(GRID, 1)
+  full = jax.tree.map(
+    lambda x: jnp.full_like(x, jnp.iinfo(x.dtype).max), state.entries
+  )
+  state = compiled(GRID)[1](state.replace(entries=full), observe(GRID, 2))
+  assert state.overflow
+  assert np.isnan(compiled(GRID)[3](state, make_views()[0]).opacity).all()
+  assert GRID.merge(GRID.init(jnp.eye(4)), state).overflow
 
 
 def test_states_that_cannot_be_added_are_refused():
