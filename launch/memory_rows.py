@@ -1,4 +1,5 @@
-"""Speed of the hash grid of `rooms_tiny`, and that it does not change.
+"""Speed of the memories of `rooms_tiny` and `rooms_tiny_hash_grid`, and that
+it does not change.
 
 Points are pixels: one written point, or one ray read, each.
 """
@@ -11,27 +12,32 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
-from experiments import rooms_tiny
+from experiments import rooms_tiny, rooms_tiny_hash_grid
 from launch import build, timing
 from launch.timing import Rows
 from mirage_jax.data.sources import open_source
 from mirage_jax.geometry.clips import Clip, take_frames
 
 CHUNKS = (5, 100)
+EXPERIMENTS = {'view_grid': rooms_tiny, 'hash_grid': rooms_tiny_hash_grid}
 
 
 def memory(repeats: int, seed: int) -> Rows:
   """Points a second of writing and reading, and what 100 chunks change."""
-  config = rooms_tiny.get_config()
-  clip = long_clip(config, seed, frames=16)
-  calls = _calls(build.make_memory(config, exact=False), clip)
-  seconds = timing.alternate(list(calls.values()), repeats)
-  points = clip.depth_m.size
-  rows = {
-    f'memory_{name}_points_per_s': timing.spread(points / seconds[:, i])
-    for i, name in enumerate(calls)
-  }
-  return rows | _constancy(config, repeats, seed)
+  clip = long_clip(rooms_tiny.get_config(), seed, frames=16)
+  rows = {}
+  for kind, experiment in EXPERIMENTS.items():
+    config = experiment.get_config()
+    calls = _calls(build.make_memory(config, exact=False), clip)
+    seconds = timing.alternate(list(calls.values()), repeats)
+    rates = clip.depth_m.size / seconds
+    found = {
+      f'{name}_points_per_s': timing.spread(rates[:, i])
+      for i, name in enumerate(calls)
+    }
+    found |= _constancy(config, repeats, seed)
+    rows |= {f'{kind}_{name}': row for name, row in found.items()}
+  return rows
 
 
 def _calls(grid: Any, clip: Clip) -> dict[str, Callable[[], Any]]:
@@ -92,14 +98,12 @@ def _constancy(
     'write': [functools.partial(write, s, last) for s in (few, many)],
   }
   sizes = [grid.num_bytes(s) for s in (few, many)]
-  rows = {'memory_bytes': timing.spread(sizes[1:])}
-  rows['memory_bytes_chunk100_over_chunk5'] = timing.spread(
-    [sizes[1] / sizes[0]]
-  )
+  rows = {'bytes': timing.spread(sizes[1:])}
+  rows['bytes_chunk100_over_chunk5'] = timing.spread([sizes[1] / sizes[0]])
   for name, pair in calls.items():
     seconds = timing.alternate(pair, 4 * repeats, rounds=4)
-    rows[f'memory_{name}_chunk_ms'] = timing.spread(1e3 * seconds[:, 1])
-    rows[f'memory_{name}_chunk100_over_chunk5'] = timing.spread(
+    rows[f'{name}_chunk_ms'] = timing.spread(1e3 * seconds[:, 1])
+    rows[f'{name}_chunk100_over_chunk5'] = timing.spread(
       seconds[:, 1] / seconds[:, 0]
     )
   return rows

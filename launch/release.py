@@ -20,6 +20,9 @@ _OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.')
 _COMMIT = flags.DEFINE_string(
   'commit', None, 'The code that trained it, where the workdir does not say.'
 )
+_STEP = flags.DEFINE_integer(
+  'step', None, 'Which checkpoint of the workdir; the newest if not given.'
+)
 _SEED = flags.DEFINE_integer('seed', None, 'Has no effect: nothing is drawn.')
 
 
@@ -28,7 +31,7 @@ def main(_) -> dict[str, Any]:
   if _CHECKPOINT.value is None or _OUTPUT.value is None:
     missing = 'checkpoint' if _CHECKPOINT.value is None else 'output'
     raise ValueError(f'--{missing} is missing; see --help')
-  model = opening.open_checkpoint(_CHECKPOINT.value)
+  model = opening.open_checkpoint(_CHECKPOINT.value, _STEP.value)
   build.load_model(_CHECKPOINT.value)  # refuses what this code cannot run
   if _COMMIT.value is not None:
     model = dataclasses.replace(model, commit=_COMMIT.value)

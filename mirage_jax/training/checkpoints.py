@@ -165,9 +165,14 @@ class Checkpoints:
 
 
 def load_params(
-  workdir: str | os.PathLike, warn: Warn = print
+  workdir: str | os.PathLike, warn: Warn = print, only: int | None = None
 ) -> tuple[Params, int]:
   """Parameters alone, from the newest whole checkpoint: for evaluation.
+
+  Args:
+    workdir: a workdir of `launch.train`.
+    warn: called with a line for each damaged checkpoint that is passed over.
+    only: the step to take instead of the newest.
 
   Returns:
     The moving average (or the parameters where none was kept) as nested
@@ -184,6 +189,12 @@ def load_params(
       f'no checkpoint in {folder}; expected a workdir that launch.train has '
       'saved to, check the path or train first'
     )
+  if only is not None:
+    if only not in steps:
+      raise FileNotFoundError(
+        f'no checkpoint of step {only} in {folder}; have {steps}'
+      )
+    steps = [only]
   first: integrity.Damaged | None = None
   for step in reversed(steps):
     try:

@@ -13,10 +13,13 @@ def shipped_names() -> list[str]:
   return sorted(p.parent.name for p in released.SHIPPED.glob('*/config.json'))
 
 
-def open_checkpoint(name: str | os.PathLike) -> released.Released:
+def open_checkpoint(
+  name: str | os.PathLike, step: int | None = None
+) -> released.Released:
   """Parameters and config of a workdir, a released folder or a shipped name.
 
-  A folder wins over a shipped name.
+  A folder wins over a shipped name. `step` chooses among the checkpoints of a
+  workdir; it is the newest otherwise.
 
   Raises:
     FileNotFoundError: there is no such thing.
@@ -26,7 +29,7 @@ def open_checkpoint(name: str | os.PathLike) -> released.Released:
   if (folder / released.PARAMS).exists():
     return released.load(folder)
   if (folder / 'checkpoints').exists():
-    params, step = checkpoints.load_params(folder)
+    params, step = checkpoints.load_params(folder, only=step)
     config = workdirs.read_config(folder)
     return released.Released(
       params=params,

@@ -28,12 +28,12 @@ def test_memory_rows_and_constant_bytes(monkeypatch):
   found = memory_rows.memory(repeats=1, seed=0)
   check(
     found,
-    'memory_write_points_per_s',
-    'memory_read_points_per_s',
-    'memory_write_read_gradient_points_per_s',
-    'memory_read_chunk100_over_chunk5',
+    'view_grid_write_points_per_s',
+    'view_grid_read_points_per_s',
+    'hash_grid_write_read_gradient_points_per_s',
+    'view_grid_read_chunk100_over_chunk5',
   )
-  assert found['memory_bytes_chunk100_over_chunk5'].median == 1
+  assert found['hash_grid_bytes_chunk100_over_chunk5'].median == 1
 
 
 @pytest.mark.slow

@@ -228,3 +228,11 @@ def test_brief_reasons_are_one_line():
   wrapped.__cause__ = error
   assert integrity.brief(wrapped) == 'ValueError: first'
   assert json.dumps(integrity.brief(OSError())) == '"OSError"'
+
+
+def test_parameters_of_one_step(tmp_path):
+  save(tmp_path, 1, 2)
+  params, step = load_params(tmp_path, only=1)
+  assert step == 1 and same(params, make_state(1).ema)
+  with pytest.raises(FileNotFoundError, match=r'step 7 .* have \[1, 2\]'):
+    load_params(tmp_path, only=7)
