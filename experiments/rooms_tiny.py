@@ -65,7 +65,12 @@ def add_memory(config: ml_collections.ConfigDict) -> None:
     }
   )
   config.rollout_memory = ml_collections.ConfigDict(
-    {'entries': 3 * 2**16, 'rounds': 12, 'views': 2**12}
+    {
+      'entries': 3 * 2**16,
+      'rounds': 12,
+      'views': 2**12,
+      'visible': 2**15,
+    }
   )
 
 

@@ -8,7 +8,7 @@ Writes `params.safetensors` (the moving average, bfloat16) and `config.json`.
 import dataclasses
 from typing import Any
 
-from absl import flags
+from absl import flags, logging
 
 from launch import build
 from launch.errors import run_program
@@ -28,6 +28,7 @@ _SEED = flags.DEFINE_integer('seed', None, 'Has no effect: nothing is drawn.')
 
 def main(_) -> dict[str, Any]:
   """Writes the folder and returns its figures."""
+  logging.set_verbosity(logging.ERROR)
   if _CHECKPOINT.value is None or _OUTPUT.value is None:
     missing = 'checkpoint' if _CHECKPOINT.value is None else 'output'
     raise ValueError(f'--{missing} is missing; see --help')
