@@ -1,5 +1,7 @@
 """Forgetting a region of a view grid: its entries are read and written anew."""
 
+import dataclasses
+
 import numpy as np
 
 from mirage_jax.memory import view_peeling, view_tables
@@ -35,7 +37,8 @@ def forget_region(config, state: view_tables.ViewGridState, region: Region):
   kept, lost = _sort_out(sums, plan, touched)
   elsewhere = (touched & ~own).sum() + lost
   erased = Erased(int(touched.sum() + lost), int(elsewhere))
-  return state.replace(entries=_like(state.entries, kept)), erased
+  state = dataclasses.replace(state, entries=_like(state.entries, kept))
+  return state, erased
 
 
 def _sort_out(sums, plan, touched):
