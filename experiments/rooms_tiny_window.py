@@ -2,8 +2,9 @@
 
 Command: python -m launch.train --config=experiments/rooms_tiny_window.py
   --workdir=DIR
-Cost: less than `rooms_tiny`.
-Expect: at least 4 dB less than `rooms_tiny` on returned pixels.
+Cost: two thirds of `rooms_tiny` for the same steps; for the same time, add
+  --config.train.steps=1200.
+Expect: 15 dB on returned pixels, after either.
 """
 
 import ml_collections
