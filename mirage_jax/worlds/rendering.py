@@ -6,6 +6,7 @@ pixels' centres. Even s samples the pixels' edges too, which neighbours share,
 with half the weight (the trapezoidal rule).
 """
 
+import functools
 import math
 
 import flax.struct
@@ -157,11 +158,12 @@ def _views(cameras: Cameras, u, v, config: WorldConfig) -> Views:
 def _render_views(scene, views, time_s, config, tiles):
   """Pixels of views: colour filtered, all else from the centres' rays."""
   boxes, rounds = jax.vmap(lambda t: solids_at(scene, t))(time_s)
-  depth, index = cast(views, boxes, rounds)
+  depth, index = _apart(cast, views, boxes, rounds)
   solids = jax.tree.map(lambda a, b: jnp.concatenate([a, b], 1), boxes, rounds)
   pixel = 1 / (config.intrinsics[0] * config.width)
   count = boxes.yaw.shape[1]
-  rgb = shade(views, depth, index, solids, count, scene.lighting, pixel)
+  paint = functools.partial(shade, count_boxes=count, pixel_m=pixel)
+  rgb = _apart(paint, views, depth, index, solids, scene.lighting)
   rgb = rgb.reshape(-1, tiles.v.shape[1], tiles.u.shape[1])
   grid = (tiles.v.shape[1], tiles.u.shape[1])
   s = _samples(config)
@@ -175,6 +177,22 @@ def _render_views(scene, views, time_s, config, tiles):
     'object_id': jnp.where(hit, take(solids.object_id), 0),
     'dynamic': hit & take(solids.dynamic),
   }
+
+
+def _apart(function, views: Views, *args):
+  """`function(views, *args)` as a computation of its own.
+
+  XLA for CPUs fuses what it can into each loop that uses it, which computes
+  it several times; it does not fuse across a branch, taken or not.
+  """
+  nothing = jax.eval_shape(function, views, *args)
+  return jax.lax.cond(
+    views.origin[0, 0] == jnp.inf,
+    lambda *_: jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), nothing),
+    function,
+    views,
+    *args,
+  )
 
 
 def _filter(rgb, s: int):

@@ -43,8 +43,9 @@ def shade(
   depth: Float[Array, 'v r'],
   index: Int[Array, 'v r'],
   solids: Solids,
-  count_boxes: int,
   lighting: Lighting,
+  *,
+  count_boxes: int,
   pixel_m: float,
 ) -> Int[Array, 'v r']:
   """Display colours of hits, packed.
@@ -54,8 +55,8 @@ def shade(
     depth: their depths; `inf` is sky.
     index: what they hit.
     solids: `[v, p]` boxes, then rounds.
-    count_boxes: how many are boxes.
     lighting: the light.
+    count_boxes: how many are boxes.
     pixel_m: size of a pixel at depth 1.
   """
   far = jnp.isinf(depth)
