@@ -34,7 +34,9 @@ def ages(
   state = memory.init(jnp.asarray(chunks[0].world_from_camera[0]))
   states, sizes = {}, [memory.num_bytes(state)]
   for i in range(last):
-    state = write(state, chunks[i % len(chunks)])
+    chunk = chunks[i % len(chunks)]
+    state = memory.make_room(state, chunk.depth_m.size)
+    state = write(state, chunk)
     sizes.append(memory.num_bytes(state))
     if i + 1 in kept:
       states[i + 1] = jax.block_until_ready(state)

@@ -104,14 +104,16 @@ def memory_method(memory: Memory) -> Method:
     state = memory.init(jnp.asarray(clip.world_from_camera[0]))
     for i in range(0, len(clip.rgb), FRAMES_AT_ONCE):
       part = np.arange(i, min(i + FRAMES_AT_ONCE, len(clip.rgb)))
-      state = write(state, take_frames(clip, part))
+      some = take_frames(clip, part)
+      state = memory.make_room(state, some.depth_m.size)
+      state = write(state, some)
     views = []
     count = len(cameras.intrinsics)
     for i in range(0, count, VIEWS_AT_ONCE):
       # The last batch repeats its last view, so that all have one shape.
       at = np.minimum(np.arange(i, i + VIEWS_AT_ONCE), count - 1)
-      some = jax.tree.map(lambda x, at=at: jnp.asarray(x)[at], cameras)
-      views.append(jax.tree.map(np.asarray, read(state, some)))
+      asked = jax.tree.map(lambda x, at=at: jnp.asarray(x)[at], cameras)
+      views.append(jax.tree.map(np.asarray, read(state, asked)))
     readout = jax.tree.map(lambda *x: np.concatenate(x)[:count], *views)
     return readout, memory.num_bytes(state)
 

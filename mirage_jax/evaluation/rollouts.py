@@ -21,8 +21,15 @@ from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models.generate import generate_chunk
-from mirage_jax.models.mirage import Mirage, init_states, write_frames
+from mirage_jax.models.mirage import (
+  Mirage,
+  init_states,
+  make_room,
+  write_frames,
+)
 from mirage_jax.models.video import fill_masks
+
+WRITTEN_AT_ONCE = 16  # observed frames
 
 
 @flax.struct.dataclass
@@ -107,7 +114,11 @@ class ModelPlayer:
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
     given = take_frames(clips, slice(observed), axis=1)
     states = self._first_states(clips)
-    states = self._write(self.params, states, given)
+    for start in range(0, observed, WRITTEN_AT_ONCE):
+      stop = min(start + WRITTEN_AT_ONCE, observed)
+      some = take_frames(clips, slice(start, stop), axis=1)
+      states = self._make_room(states, some)
+      states = self._write(self.params, states, some)
     window = window_of(given, self.context)
     padded = pad_frames(clips, self.target, observed)
     starts = range(observed, padded.time_s.shape[1], self.target)
@@ -118,6 +129,7 @@ class ModelPlayer:
         self.params, jax.random.fold_in(key, i), window, views, states
       )
       if self.writes_generated:
+        states = self._make_room(states, made)
         states = self._write_generated(self.params, states, made)
       parts.append(jax.tree.map(np.asarray, (made, readout)))
       if self.progress is not None:
@@ -134,6 +146,9 @@ class ModelPlayer:
     return jax.tree.map(
       lambda x: jnp.broadcast_to(x, (episodes, *x.shape)), self.memory
     )
+
+  def _make_room(self, states: Any, clips: Clip) -> Any:
+    return make_room(self.model, states, clips.depth_m[0].size)
 
   @functools.cached_property
   def _write(self):

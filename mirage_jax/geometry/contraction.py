@@ -10,8 +10,8 @@ from mirage_jax.arrays import Array, Float
 
 
 def contract(
-  points: Float[Array, '*batch 3'], radius: float
-) -> Float[Array, '*batch 3']:
+  points: Float[Array, '*batch d'], radius: float
+) -> Float[Array, '*batch d']:
   """Maps metres into a ball of `2 * radius`: (2 - 1/|x|) x/|x| beyond it."""
   norm = _norm(points, radius)
   scale = jnp.where(norm > radius, (2 - radius / norm) * radius / norm, 1)
@@ -19,8 +19,8 @@ def contract(
 
 
 def uncontract(
-  points: Float[Array, '*batch 3'], radius: float
-) -> Float[Array, '*batch 3']:
+  points: Float[Array, '*batch d'], radius: float
+) -> Float[Array, '*batch d']:
   """Inverse of `contract`; the ball's rim (infinity) is kept at 1e6 radii."""
   norm = _norm(points, radius)
   distance = radius * radius / jnp.maximum(2 * radius - norm, 1e-6 * radius)
@@ -28,7 +28,7 @@ def uncontract(
 
 
 def stretch(
-  points: Float[Array, '*batch 3'], radius: float
+  points: Float[Array, '*batch d'], radius: float
 ) -> Float[Array, '*batch']:
   """Metres across the line of sight per contracted metre, at metric points."""
   norm = _norm(points, radius)[..., 0]

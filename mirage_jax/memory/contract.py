@@ -73,6 +73,13 @@ class Memory(Protocol):
   def advance(self, state: Any) -> Any:
     """Makes what is recent old, so that new evidence can contradict it."""
 
+  def make_room(self, state: Any, points: int) -> Any:
+    """The state, thinned out if it could not hold so many points more.
+
+    Like `advance` an operation of its own, between which the laws hold; not
+    for use under `jit`.
+    """
+
   def num_bytes(self, state: Any) -> int:
     """Bytes that the state occupies."""
 

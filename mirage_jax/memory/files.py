@@ -16,7 +16,7 @@ import safetensors.numpy
 from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.memory.view_grid import ViewGrid
 
-FORMAT, VERSION = 'mirage-memory', '2'
+FORMAT, VERSION = 'mirage-memory', '3'
 KINDS = {'hash_grid': HashGrid, 'view_grid': ViewGrid}
 READABLE = 0o644
 

@@ -3,7 +3,8 @@
 A *view cell* is a box of camera positions and a sector of headings. It holds
 what its cameras saw in *bins* round its centre: small pieces of the sphere of
 directions, times a range of log distance. Positions are integers relative to
-the view cell, so what is written is the same on every device.
+the view cell, contracted beyond `radius_m`, so they are bounded however far
+away things are, and what is written is the same on every device.
 """
 
 import flax.struct
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, Int, UInt32
 from mirage_jax.geometry import cameras as pinhole
+from mirage_jax.geometry.contraction import contract, uncontract
 
 WEIGHTS = 4  # weights of points are 1 ... 4 integers
 HEADING = 127  # a unit vector in integers
@@ -36,6 +38,11 @@ class ViewObservation:
   weight: Int[Array, 'p']
   view_slot: Int[Array, 't']
   view_content: Int[Array, 't v']
+
+
+def largest(config) -> int:
+  """The largest number in a row of an exact grid, but for its weight."""
+  return max(round(2 * config.radius_m / config.unit_m), config.views, 255)
 
 
 def mix(*words: Array) -> Array:
@@ -98,8 +105,9 @@ def quick_arctan2(y: Float[Array, 'p'], x: Float[Array, 'p']):
 def bin_key(
   config, view: UInt32[Array, 'p'], relative: Float[Array, 'p 3']
 ) -> UInt32[Array, 'p']:
-  """uint32 name of the bin of points, units from their view cell's centre."""
-  x, y, z = (relative[..., i] for i in range(3))
+  """uint32 name of the bin of points; contracted units from the centre."""
+  metric = uncontract(relative, config.radius_m / config.unit_m)
+  x, y, z = (metric[..., i] for i in range(3))
   flat = x * x + z * z
   safe = jnp.maximum(jnp.sqrt(flat + y * y), 1e-3)
   rise = quick_arctan2(y, jnp.sqrt(flat)) + jnp.pi / 2
@@ -124,10 +132,9 @@ def observe(
   view, centre = view_key(config, position, forward, made)
   slot = (view % jnp.uint32(config.views)).astype(jnp.int32)
   points = pinhole.unproject(local, depth_m)  # [t, h, w, 3]
-  relative = (points - centre[:, None, None]) / config.unit_m
-  near = (jnp.abs(relative) < config.far_m / config.unit_m).all(-1)
-  relative = jnp.round(jnp.where(near[..., None], relative, 0))
-  weight = jnp.where((depth_m > 0) & near, weight.astype(jnp.float32), 0)
+  relative = contract(points - centre[:, None, None], config.radius_m)
+  relative = jnp.round(relative / config.unit_m)
+  weight = jnp.where(depth_m > 0, weight.astype(jnp.float32), 0)
   units = jnp.clip(jnp.round(weight * WEIGHTS), 1, WEIGHTS)
   shape = depth_m.shape
   each = lambda x: jnp.broadcast_to(x[:, None, None], shape).reshape(-1)

@@ -18,7 +18,7 @@ from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import (
   accumulators,
   view_bins,
-  view_regions,
+  view_erasing,
   view_splatting,
 )
 from mirage_jax.memory import view_tables as tables
@@ -45,7 +45,8 @@ class ViewGrid:
     exact: integer sums (order-free, bit for bit) instead of float32 ones.
     unit_m: positions are kept in multiples of this.
     near_m: nearest depth that is read.
-    far_m: farthest point that is kept, from its view cell's centre.
+    radius_m: positions are kept as they are up to this distance from their
+      view cell's centre, and contracted beyond.
     visible: surfels that one view may draw; the nearest view cells' first.
     most_pixels: largest radius of a drawn surfel.
     spread: radius of a surfel in halves of its bin's width.
@@ -71,7 +72,7 @@ class ViewGrid:
   exact: bool = False
   unit_m: float = 2**-8
   near_m: float = 0.1
-  far_m: float = 16.0
+  radius_m: float = 16.0
   visible: int = 2**16
   most_pixels: int = 3
   spread: float = 1.8
@@ -150,7 +151,11 @@ class ViewGrid:
     Returns the state, and how many rows that held content from elsewhere, or
     content that could not be told apart, went too.
     """
-    return view_regions.forget_region(self, state, region)
+    return view_erasing.forget_region(self, state, region)
+
+  def make_room(self, state: ViewGridState, points: int) -> ViewGridState:
+    """Erases whole view cells if `points` more might not be told apart."""
+    return view_erasing.make_room(self, state, points)
 
   def advance(self, state: ViewGridState) -> ViewGridState:
     """Makes recent entries older; what is written after hides them."""
@@ -161,11 +166,7 @@ class ViewGrid:
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
   def load_factor(self, state: ViewGridState) -> Float[Array, 'l']:
-    """Entries a row, and the share of view slots in use.
-
-    Entries are counted from the share of empty rows, `exp(-load)` of each part.
-    """
-    empty = (tables.as_float(state.entries)[:, 0] == 0).mean()
-    load = -jnp.log(jnp.maximum(empty, 1 / self.entries)) / self.choices
+    """Entries a row, and the share of view slots in use."""
+    load = tables.num_entries(self, state) / self.entries
     used = (tables.as_float(state.views)[:, 0] > 0).mean()
     return jnp.stack([load, used])

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, Int
+from mirage_jax.geometry.contraction import uncontract
 from mirage_jax.memory import view_bins, view_tables
 from mirage_jax.memory.view_tables import COLUMNS, RECENT, WHOLE, Views
 
@@ -66,7 +67,7 @@ def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
   entries = take_out(sums, plan)[0]
   known = jax.lax.stop_gradient(entries[:, :COLUMNS])
   held, slot, relative, _ = _means(config, views, known)
-  relative = relative * config.unit_m
+  relative = uncontract(relative * config.unit_m, config.radius_m)
   features = entries[:, COLUMNS:] / jnp.maximum(known[:, :1], 0.5)
   if config.exact:
     features = features / 127.5 - 1

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.geometry.contraction import contract, uncontract
 from mirage_jax.memory import view_peeling, view_tables
 from mirage_jax.memory.contract import Readout
 
@@ -70,7 +71,7 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   uv, depth = pinhole.project(camera, surfels.points)
   pixel = uv * jnp.array([width, height])
   reach = config.most_pixels
-  inside = surfels.held & (depth > config.near_m) & (depth < 2 * config.far_m)
+  inside = surfels.held & (depth > config.near_m)
   inside = inside & (pixel > -reach).all(-1)
   inside = inside & (pixel < jnp.array([width, height]) + reach).all(-1)
   chosen = _choose(config, surfels, rank, inside)
@@ -82,9 +83,9 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   radius = size / jnp.maximum(depth, 1e-3) * camera.intrinsics[0] * width / 2
   radius = jnp.clip(radius, 0.5, reach)
   depth_bits = ORDER_BITS - math.ceil(math.log2(rank.shape[0]))
-  depth_step = 2 * config.far_m / (2**depth_bits - 1)
-  steps = (depth / depth_step).astype(jnp.int32)
-  order = (rank[slot] << depth_bits) + steps
+  depth_step = 2 * config.radius_m / (2**depth_bits - 1)
+  steps = contract(depth[:, None], config.radius_m)[:, 0] / depth_step
+  order = (rank[slot] << depth_bits) + steps.astype(jnp.int32)
   offset = distance[slot] - distance.min()
   nearness = jnp.exp(jnp.maximum(-offset / config.view_reach, FAINTEST))
   evidence = jnp.minimum(take(surfels.weight), 1)
@@ -101,6 +102,7 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   front = jnp.full(height * width + 1, 2**31 - 1, jnp.int32)
   front, _ = jax.lax.scan(find, front, shifts)
   nearest = (front & (2**depth_bits - 1)) * depth_step
+  nearest = uncontract(nearest[:, None], config.radius_m)[:, 0]
   front_rank = jnp.minimum(front[:-1] >> depth_bits, rank.shape[0] - 1)
   front_distance = distance[nearest_first[front_rank]]
 

@@ -83,6 +83,13 @@ def as_float(sums: Sums) -> Float[Array, 'e c']:
   return accumulators.to_float(sums) if isinstance(sums, Wide) else sums
 
 
+def num_entries(config, state: ViewGridState) -> Float[Array, '']:
+  """How many entries there are, by the share of rows that are empty."""
+  empty = (as_float(state.entries)[:, 0] == 0).mean()
+  load = -jnp.log(jnp.maximum(empty, 1 / config.entries)) / config.choices
+  return load * config.entries
+
+
 def write(config, state: ViewGridState, observation, sign: int):
   """Adds (or takes out, sign = -1) all points of an observation."""
   dtype = jnp.int32 if config.exact else jnp.float32
@@ -100,22 +107,43 @@ def write(config, state: ViewGridState, observation, sign: int):
   rows = [
     view_bins.rows_of(config, observation.key, i) for i in range(config.choices)
   ]
-  rows, values = jnp.concatenate(rows), jnp.tile(values, (config.choices, 1))
+  view_rows = observation.view_slot[:, None]
   view_values = (sign * observation.view_content).astype(dtype)
-  entries, over = _add(state.entries, rows, values)
-  views, over_views = _add(state.views, observation.view_slot, view_values)
+  largest = view_bins.WEIGHTS * view_bins.largest(config)
+  entries, over = _add(state.entries, jnp.stack(rows, 1), values, largest)
+  largest = view_bins.largest(config)
+  views, over_views = _add(state.views, view_rows, view_values, largest)
   overflow = state.overflow | over | over_views
   return dataclasses.replace(
     state, entries=entries, views=views, overflow=overflow
   )
 
 
-def _add(sums: Sums, rows, values):
-  """Sums with values scattered into rows, and whether any left its range."""
+def _add(sums: Sums, rows, values, largest: int):
+  """Sums with each value added to its rows, and whether any left its range.
+
+  Args:
+    sums: `[e, c]`.
+    rows: `[p, k]`, all different for one value.
+    values: `[p, c]`, of at most `largest`.
+    largest: see above.
+  """
   if not isinstance(sums, Wide):
-    return jnp.asarray(sums).at[rows].add(values), jnp.zeros((), bool)
-  delta = jnp.zeros(sums.low.shape, jnp.int32).at[rows].add(values)
-  return accumulators.add(sums, delta)
+    return _scatter(sums, rows, values), jnp.zeros((), bool)
+  overflow = jnp.zeros((), bool)
+  for part in accumulators.pieces(len(rows), largest):
+    delta = jnp.zeros(sums.low.shape, jnp.int32)
+    delta = _scatter(delta, rows[part], values[part])
+    sums, over = accumulators.add(sums, delta)
+    overflow = overflow | over
+  return sums, overflow
+
+
+def _scatter(sums: Array, rows, values):
+  count = rows.shape[1]
+  return (
+    jnp.asarray(sums).at[rows.T.reshape(-1)].add(jnp.tile(values, (count, 1)))
+  )
 
 
 def view_cells(config, state: ViewGridState) -> Views:

@@ -208,6 +208,18 @@ def write_frames(
   return jax.vmap(write)(states, video_lib.fill_masks(clip))
 
 
+def make_room(model: Mirage, states: Any, points: int) -> Any:
+  """Thins out those of b memories that could not hold so many points more."""
+  if model.memory is None or states is None:
+    return states
+  memory, count = model.memory, len(states.frame)
+  each = [jax.tree.map(lambda x, i=i: x[i], states) for i in range(count)]
+  roomy = [memory.make_room(state, points) for state in each]
+  if all(new is old for new, old in zip(roomy, each, strict=True)):
+    return states
+  return jax.tree.map(lambda *x: jnp.stack(x), *roomy)
+
+
 def read_views(
   model: Mirage,
   params: Any,

@@ -8,7 +8,12 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory import view_peeling, view_tables
+from mirage_jax.memory import (
+  view_bins,
+  view_erasing,
+  view_peeling,
+  view_tables,
+)
 from mirage_jax.memory.regions import Box, Sphere
 from mirage_jax.memory.view_grid import ViewGrid
 from mirage_jax.memory.view_tables import RECENT
@@ -111,6 +116,41 @@ def test_a_written_view_reads_back(exact):
   error = np.abs(view.depth_m - depth_m) / depth_m
   assert np.median(error) < 0.02
   assert np.median(np.abs(view.rgb - features)) < 0.05
+
+
+@pytest.mark.parametrize('exact', [True, False])
+@pytest.mark.parametrize('depth_m', [30.0, 200.0, 5000.0])
+def test_far_walls_read_back(exact, depth_m):
+  grid = dataclasses.replace(GRID, exact=exact)
+  observe, write, _, read = compiled(grid)
+  seen = wall_seen(depth_m, 0.5)
+  state = grid.init(jnp.eye(4))
+  view = read(write(state, observe(state, *seen)), seen[0])
+  assert (view.opacity > 0.5).all()
+  np.testing.assert_allclose(view.depth_m, depth_m, rtol=0.05)
+  np.testing.assert_allclose(view.rgb, 0.5, atol=0.01)
+
+
+def test_writes_larger_than_a_word_are_exact():
+  """So many points fall into one row that their sum leaves 32 bits."""
+  point = jax.tree.map(lambda x: x[:1], observe(GRID, 1))
+  count = 2**31 // (view_bins.WEIGHTS * view_bins.largest(GRID)) + 5
+  content = jnp.full_like(point.content, view_bins.largest(GRID) - 1)
+  point = point.replace(content=content, weight=point.weight * 0 + 4)
+  many = jax.tree.map(
+    lambda x: jnp.broadcast_to(x, (count, *x.shape[1:])), point
+  )
+  many = many.replace(
+    view_slot=point.view_slot, view_content=point.view_content
+  )
+  state = GRID.write(GRID.init(jnp.eye(4)), many)
+  row = int(view_bins.rows_of(GRID, point.key, 0)[0])
+  low, high = (
+    np.asarray(x)[row].astype(np.int64)
+    for x in (state.entries.low, state.entries.high)
+  )
+  assert not state.overflow
+  assert (high << 32)[2] + low[2] == 4 * count * (view_bins.largest(GRID) - 1)
 
 
 def test_nothing_is_known_where_nothing_was_written():
@@ -248,6 +288,48 @@ def test_what_cannot_be_told_apart_goes_with_a_region():
 def test_a_region_without_volume_is_refused():
   with pytest.raises(ValueError, match='is empty'):
     GRID.forget_region(GRID.init(jnp.eye(4)), Box((0, 0, 0), (1, 0, 1)))
+
+
+def test_a_memory_with_room_stays_as_it_is():
+  state = written(GRID, 1)
+  assert GRID.make_room(state, 240) is state
+
+
+@pytest.mark.parametrize('exact', [True, False])
+def test_making_room_keeps_whole_views_as_they_were(exact):
+  """What stays is read as before, and there is room again."""
+  grid = dataclasses.replace(GRID, entries=3 * 512, rounds=16, exact=exact)
+  state = written(grid, *range(5))
+  thinned = grid.make_room(state, 240)
+  load = [float(grid.load_factor(x)[0]) for x in (state, thinned)]
+  assert load[0] > 0.6 and load[1] < view_erasing.FULLEST - 240 / grid.entries
+  before, after = (surfels_of(grid, x) for x in (state, thinned))
+  slots = [np.asarray(x.slot)[np.asarray(x.held)] for x in (before, after)]
+  views = [set(x.tolist()) for x in slots]
+  assert 0 < len(views[1]) < len(views[0]) and views[1] < views[0]
+  for slot in views[1]:
+    assert (slots[0] == slot).sum() == (slots[1] == slot).sum()
+  rows = lambda x, among: sorted(
+    np.asarray(x.points)[np.asarray(x.held) & np.isin(x.slot, among)].tolist()
+  )
+  among = list(views[1])
+  np.testing.assert_allclose(rows(before, among), rows(after, among), atol=1e-3)
+  assert_same(thinned, grid.make_room(written(grid, *range(5)), 240))
+
+
+def test_without_end_a_memory_goes_on_reading():
+  """Far more is written than there are rows; the last views still read."""
+  grid = dataclasses.replace(GRID, entries=3 * 512, bin_rad=0.02, rounds=16)
+  observe, write, _, read = compiled(grid)
+  state = grid.init(jnp.eye(4))
+  for seed in range(30):
+    seen = make_views(seed)
+    state = grid.make_room(state, seen[1].size)
+    state = write(state, observe(state, *seen))
+  view = read(state, seen[0])
+  assert (view.opacity > 0.5).mean() > 0.97
+  error = np.abs(view.depth_m - seen[1]) / seen[1]
+  assert np.median(error) < 0.02
 
 
 def surfels_of(grid, state):

@@ -1,5 +1,7 @@
 """Laws of the world model: what sees what, and what the memory may change."""
 
+import dataclasses
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,12 +11,14 @@ import pytest
 from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.view_grid import ViewGrid
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
   Mirage,
   context_video,
   init_params,
   init_states,
+  make_room,
   read_views,
   write_frames,
 )
@@ -123,6 +127,27 @@ def remembered(model, params, clip):
   states = write_frames(model, params, states, clip, False)
   views = take_frames(clip, slice(3, 6), axis=1).cameras
   return read_views(model, params, states, views, SIZE, SIZE)
+
+
+def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
+  grid = ViewGrid(entries=3 * 2**10, views=2**8, rounds=8, features=7)
+  model = Mirage(transformer=TRUNK, memory=grid, learned_features=4)
+  params = init_params(model, jax.random.key(0), SIZE, SIZE)
+  states = init_states(model, jnp.tile(clip.world_from_camera[:, 0], (2, 1, 1)))
+  assert make_room(model, states, 0) is states
+  poses = clip.world_from_camera.at[0, :, 2, 3].set(jnp.arange(6) * 0.6)
+  moved = dataclasses.replace(clip, world_from_camera=poses)
+  both = jax.tree.map(lambda *x: jnp.concatenate(x), clip, moved)
+  states = write_frames(model, params, states, both, False)
+  few, many = jax.vmap(grid.load_factor)(states)[:, 0] * grid.entries
+  points = int(0.75 * grid.entries - (few + many) / 2)
+  roomy = make_room(model, states, points)
+  after = jax.vmap(grid.load_factor)(roomy)[:, 0] * grid.entries
+  assert after[0] == few and after[1] < 0.8 * many
+  for old, new in zip(
+    jax.tree.leaves(states), jax.tree.leaves(roomy), strict=True
+  ):
+    np.testing.assert_array_equal(old[0], new[0])
 
 
 def test_an_empty_memory_changes_nothing(remembering, clip):
