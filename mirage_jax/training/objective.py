@@ -12,6 +12,7 @@ from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import LogitNormal, interpolate
 from mirage_jax.flow.paths import MIN_LEVEL
 from mirage_jax.geometry.clips import Clip
+from mirage_jax.memory.contract import Readout
 from mirage_jax.models import video as video_lib
 from mirage_jax.models.mirage import (
   Mirage,
@@ -38,6 +39,8 @@ class Objective:
       have none).
     history_noise: largest standard deviation of noise on written colours, in
       [-1, 1] units.
+    memory_dropout: share of the examples that are shown an empty memory. What
+      a memory knows teaches the generator nothing of places that it does not.
 
   Raises:
     ValueError: if the names of the weights are not the names of the losses.
@@ -48,6 +51,7 @@ class Objective:
   independent: float = 0.25
   context_noise: float = 0.3
   history_noise: float = 0.05
+  memory_dropout: float = 0.0
 
   def __post_init__(self):
     if set(self.weights) != set(LOSSES):
@@ -70,16 +74,16 @@ class Objective:
     Returns:
       The weighted sum, and each part unweighted beside it.
     """
-    keys = jax.random.split(key, 4)
+    keys = jax.random.split(key, 5)
     target, context = episode.target, episode.context
-    readout = None
-    if model.memory is not None:
-      # The window is in the memory too, as it is in a rollout.
-      history = self._noisy_history(keys[0], _joined(episode.history, context))
-      states = init_states(model, history.world_from_camera[:, 0])
-      states = write_frames(model, params, states, history, False)
-      h, w = target.depth_m.shape[-2:]
-      readout = read_views(model, params, states, target.cameras, h, w)
+    # The window is in the memory too, as it is in a rollout.
+    history = self._noisy_history(keys[0], _joined(episode.history, context))
+    states = init_states(model, history.world_from_camera[:, 0])
+    states = write_frames(model, params, states, history, False)
+    h, w = target.depth_m.shape[-2:]
+    readout = read_views(model, params, states, target.cameras, h, w)
+    if readout is not None:
+      readout = self._without_some(keys[4], readout)
     clean = video_lib.encode_clip(target)
     levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
     noise = jax.random.normal(keys[2], clean.shape)
@@ -102,6 +106,12 @@ class Objective:
       parts['memory_opacity'] = readout.opacity.mean()
       parts['memory_gate'] = prediction.gate.mean()
     return loss, parts
+
+  def _without_some(self, key: Key[Array, ''], readout: Readout) -> Readout:
+    count = readout.opacity.shape[0]
+    kept = jax.random.uniform(key, (count,)) >= self.memory_dropout
+    hide = lambda x: x * kept.reshape(-1, *[1] * (x.ndim - 1))
+    return jax.tree.map(hide, readout)
 
   def _target_levels(
     self, key: Key[Array, ''], shape: tuple[int, int]

@@ -1,0 +1,83 @@
+"""Laws of the objective: what counts, and what a hidden memory shows."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mirage_jax.data.episodes import Episode
+from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.models.mirage import Mirage, init_params
+from mirage_jax.models.video import fill_masks
+from mirage_jax.training.objective import LOSSES, Objective
+
+SIZE = 16
+MODEL = Mirage(
+  transformer={'width': 32, 'layers': 1, 'heads': 2},
+  memory=HashGrid(cell_m=(0.64, 0.16), entries=(2**8, 2**10), features=3 + 4),
+  learned_features=4,
+)
+OBJECTIVE = Objective(dict.fromkeys(LOSSES, 1.0))
+
+
+@pytest.fixture(scope='module')
+def params():
+  return init_params(MODEL, jax.random.key(0), SIZE, SIZE)
+
+
+@pytest.fixture(scope='module')
+def episode() -> Episode:
+  """Three frames of a grey wall 2 m ahead, in two scenes."""
+  clip = fill_masks(
+    Clip(
+      rgb=jnp.full((2, 3, SIZE, SIZE, 3), 90, jnp.uint8),
+      depth_m=jnp.full((2, 3, SIZE, SIZE), 2.0),
+      intrinsics=jnp.broadcast_to(jnp.array([0.8, 0.8, 0.5, 0.5]), (2, 3, 4)),
+      world_from_camera=jnp.broadcast_to(jnp.eye(4), (2, 3, 4, 4)),
+      time_s=jnp.zeros((2, 3)),
+    )
+  )
+  parts = [take_frames(clip, slice(i, i + 1), axis=1) for i in range(3)]
+  return Episode(*parts, key=np.zeros((2, 2), np.int32))
+
+
+def parts_of(objective, params, episode, key=0):
+  key = jax.random.key(key)
+  loss, parts = jax.jit(
+    lambda params, episode: objective(MODEL, params, episode, key)
+  )(params, episode)
+  return {name: float(x) for name, x in (parts | {'loss': loss}).items()}
+
+
+def test_the_loss_is_the_weighted_sum_of_its_parts(params, episode):
+  weights = {'rgb': 1.0, 'depth': 0.5, 'dynamic': 0.25, 'sky': 2.0}
+  parts = parts_of(Objective(weights), params, episode)
+  total = sum(weights[name] * parts[name] for name in LOSSES)
+  assert parts['loss'] == pytest.approx(total, rel=1e-5)
+  assert parts_of(Objective(weights), params, episode) == parts
+  assert parts_of(Objective(weights), params, episode, key=1) != parts
+
+
+def test_a_hidden_memory_shows_nothing(params, episode):
+  shown = parts_of(OBJECTIVE, params, episode)
+  hidden = dataclasses.replace(OBJECTIVE, memory_dropout=1.0)
+  hidden = parts_of(hidden, params, episode)
+  assert shown['memory_opacity'] > 0.3 and shown['memory_gate'] > 0
+  assert hidden['memory_opacity'] == hidden['memory_gate'] == 0
+  assert hidden['rgb'] > shown['rgb']
+
+
+def test_what_is_unknown_costs_nothing(params, episode):
+  target = dataclasses.replace(episode.target, dynamic=None, sky=None)
+  target = dataclasses.replace(target, depth_m=0 * target.depth_m)
+  parts = parts_of(OBJECTIVE, params, episode.replace(target=target))
+  assert parts['depth'] == parts['dynamic'] == parts['sky'] == 0
+  assert parts['rgb'] > 0
+
+
+def test_losses_without_names_are_refused():
+  with pytest.raises(ValueError, match='expected exactly'):
+    Objective({'rgb': 1.0})
