@@ -57,7 +57,7 @@ def add_memory(config: ml_collections.ConfigDict) -> None:
     {
       'kind': 'view_grid',
       'entries': 3 * 3 * 2**13,
-      'rounds': 6,
+      'rounds': 12,
       'views': 2**10,
       'visible': 2**13,
       'most_pixels': 1,
@@ -68,7 +68,7 @@ def add_memory(config: ml_collections.ConfigDict) -> None:
   config.rollout_memory = ml_collections.ConfigDict(
     {
       'entries': 3 * 2**16,
-      'rounds': 12,
+      'rounds': 16,
       'views': 2**12,
       'visible': 2**15,
     }

@@ -16,7 +16,7 @@ from mirage_jax.memory.accumulators import Wide
 from mirage_jax.memory.regions import Erased, Region, check_region
 from mirage_jax.memory.view_tables import ViewGridState, Views
 
-FULLEST = 0.75  # entries a row up to which all can be told apart
+FULLEST = 0.7  # entries a row up to which all can be told apart
 THINNED = 0.5  # entries a row that are left when views are erased
 
 

@@ -19,7 +19,7 @@ from mirage_jax.geometry.contraction import uncontract
 from mirage_jax.memory import view_bins, view_tables
 from mirage_jax.memory.view_tables import COLUMNS, RECENT, WHOLE, Views
 
-PARTS = 8  # of the table; one of them is peeled at most in a round
+PARTS = 16  # of the table; one of them is peeled at most in a round
 NAMING = 5  # columns that name an entry: weight, slot, position
 
 
@@ -83,22 +83,39 @@ def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
 
 
 def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
-  """Which rows to read in which round, from the naming columns."""
+  """Which rows to read in which round, from the naming columns.
+
+  A round takes out a part of what it could, so that scatters stay small, and
+  looks again at the rows that this has changed. It does the same work whatever
+  it finds: reading costs the same however much was written.
+  """
+  everywhere = jnp.arange(config.entries)
+  alone, key = _alone(config, views, naming, everywhere)
   if config.choices == 1:
-    first, key = _alone(config, views, naming)
-    found = jnp.where(first, jnp.arange(config.entries), config.entries)
+    found = jnp.where(alone, everywhere, config.entries)
     return Plan(found[None], _all_rows(config, key)[None])
-  # A round takes out a part of what it could, so that scatters stay small.
   most = config.entries // PARTS
 
-  def one_round(sums, _):
-    first, key = _alone(config, views, sums)
-    found = jnp.nonzero(first, size=most, fill_value=config.entries)[0]
+  def one_round(carry, _):
+    sums, alone, key = carry
+    found = jnp.nonzero(alone, size=most, fill_value=config.entries)[0]
     keys = jnp.asarray(key).at[found].get(mode='fill', fill_value=0)
+    twin = _named_before(config, alone, key, found, _all_rows(config, keys))
+    found = jnp.where(twin, config.entries, found)
+    anything = jnp.arange(most, dtype=jnp.uint32)
+    keys = jnp.where(found < config.entries, keys, anything)
     rows = _all_rows(config, keys)
-    return _remove(sums, found, rows)[0], Plan(found, rows)
+    sums, _ = _remove(sums, found, rows)
+    changed = rows.reshape(-1)
+    again = _alone(config, views, sums[changed], changed)
+    alone, key = (
+      old.at[changed].set(new)
+      for old, new in zip((alone, key), again, strict=True)
+    )
+    return (sums, alone, key), Plan(found, rows)
 
-  return jax.lax.scan(one_round, naming, None, length=config.rounds)[1]
+  carry = (naming, alone, key)
+  return jax.lax.scan(one_round, carry, None, length=config.rounds)[1]
 
 
 def take_out(
@@ -140,16 +157,21 @@ def _means(config, views: Views, sums: Float[Array, 'e c']):
   return held, slot, relative, key
 
 
-def _alone(config, views: Views, sums):
-  """The rows that hold one entry alone, and their keys; each entry once."""
+def _alone(config, views: Views, sums, at: Int[Array, 'r']):
+  """Whether the rows `at`, with these sums, hold one entry alone; its key."""
   held, _, _, key = _means(config, views, sums)
-  rows = [view_bins.rows_of(config, key, i) for i in range(config.choices)]
-  size = config.entries // config.choices
-  part = jnp.arange(config.entries) // size
-  here = sum((part == i) * rows[i] for i in range(config.choices))
-  alone = held & (here == jnp.arange(config.entries))
-  first = alone
+  part = at // (config.entries // config.choices)
+  rows = _all_rows(config, key)
+  here = jnp.take_along_axis(rows, part[:, None], axis=1)[:, 0]
+  return held & (here == at), key
+
+
+def _named_before(config, alone, key, found, rows):
+  """Whether one of the first of an entry's rows names it, too."""
+  part = found // (config.entries // config.choices)
+  named = jnp.zeros(found.shape, bool)
+  own = jnp.asarray(key).at[found].get(mode='fill', fill_value=0)
   for i in range(config.choices - 1):
-    twin = alone[rows[i]] & (key[rows[i]] == key) & (part > i)
-    first = first & ~twin
-  return first, key
+    same = alone[rows[:, i]] & (key[rows[:, i]] == own)
+    named = named | (same & (part > i))
+  return named
