@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.geometry.contraction import uncontract
 from mirage_jax.memory import view_bins, view_tables
+from mirage_jax.memory.selecting import first_true
 from mirage_jax.memory.view_tables import COLUMNS, RECENT, WHOLE, Views
 
 PARTS = 16  # of the table; one of them is peeled at most in a round
@@ -98,7 +99,7 @@ def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
 
   def one_round(carry, _):
     sums, alone, key = carry
-    found = jnp.nonzero(alone, size=most, fill_value=config.entries)[0]
+    found = first_true(alone, most)
     keys = jnp.asarray(key).at[found].get(mode='fill', fill_value=0)
     twin = _named_before(config, alone, key, found, _all_rows(config, keys))
     found = jnp.where(twin, config.entries, found)

@@ -18,6 +18,7 @@ from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.contraction import contract, uncontract
 from mirage_jax.memory import view_peeling, view_tables
 from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.selecting import first_true
 
 ORDER_BITS = 31  # of the rank of a view cell, and of a depth within it
 FAINTEST = -60.0  # exponents below give nothing in float32
@@ -51,9 +52,7 @@ def _choose(config, surfels, rank, inside):
   per_rank = jnp.zeros(last + 1, jnp.int32).at[ranks].add(1)
   fits = jnp.cumsum(per_rank) <= config.visible
   chosen = inside & fits[ranks]
-  return jnp.nonzero(
-    chosen, size=config.visible, fill_value=surfels.held.shape[0]
-  )[0]
+  return first_true(chosen, config.visible)
 
 
 def _aged_slot(config, surfels):
