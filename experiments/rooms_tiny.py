@@ -81,6 +81,7 @@ def add_training(config: ml_collections.ConfigDict) -> None:
     {
       'weights': {'rgb': 1.0, 'depth': 0.3, 'dynamic': 0.1, 'sky': 0.1},
       'levels': {'mean': 0.8, 'std': 1.0},
+      'memory_dropout': 0.0,
     }
   )
   config.train = ml_collections.ConfigDict(

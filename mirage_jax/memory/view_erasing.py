@@ -34,8 +34,7 @@ def forget_region(config, state: ViewGridState, region: Region):
     ValueError: for an empty region.
   """
   check_region(region)
-  views, surfels, plan = _everything(config, state)
-  del views
+  _, surfels, plan = _everything(config, state)
   points, held = np.asarray(surfels.points), np.asarray(surfels.held)
   bin_m = np.exp(config.log_depth) - 1 + config.bin_rad
   reach = np.asarray(surfels.range_m)[:, None] * bin_m + config.unit_m

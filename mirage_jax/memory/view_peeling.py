@@ -101,7 +101,7 @@ def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
     sums, alone, key = carry
     found = first_true(alone, most)
     keys = jnp.asarray(key).at[found].get(mode='fill', fill_value=0)
-    twin = _named_before(config, alone, key, found, _all_rows(config, keys))
+    twin = _named_before(config, alone, key, found, keys)
     found = jnp.where(twin, config.entries, found)
     anything = jnp.arange(most, dtype=jnp.uint32)
     keys = jnp.where(found < config.entries, keys, anything)
@@ -167,12 +167,11 @@ def _alone(config, views: Views, sums, at: Int[Array, 'r']):
   return held & (here == at), key
 
 
-def _named_before(config, alone, key, found, rows):
-  """Whether one of the first of an entry's rows names it, too."""
+def _named_before(config, alone, key, found, keys):
+  """Whether an earlier row of an entry, found in a row, names it, too."""
   part = found // (config.entries // config.choices)
   named = jnp.zeros(found.shape, bool)
-  own = jnp.asarray(key).at[found].get(mode='fill', fill_value=0)
   for i in range(config.choices - 1):
-    same = alone[rows[:, i]] & (key[rows[:, i]] == own)
-    named = named | (same & (part > i))
+    row = view_bins.rows_of(config, keys, i)
+    named = named | ((part > i) & alone[row] & (key[row] == keys))
   return named
