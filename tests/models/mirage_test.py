@@ -10,6 +10,7 @@ import pytest
 
 from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory import view_erasing
 from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.memory.view_grid import ViewGrid
 from mirage_jax.models.generate import generate_chunk
@@ -140,7 +141,7 @@ def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
   both = jax.tree.map(lambda *x: jnp.concatenate(x), clip, moved)
   states = write_frames(model, params, states, both, False)
   few, many = jax.vmap(grid.load_factor)(states)[:, 0] * grid.entries
-  points = int(0.75 * grid.entries - (few + many) / 2)
+  points = int(view_erasing.FULLEST * grid.entries - (few + many) / 2)
   roomy = make_room(model, states, points)
   after = jax.vmap(grid.load_factor)(roomy)[:, 0] * grid.entries
   assert after[0] == few and after[1] < 0.8 * many
