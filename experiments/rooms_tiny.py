@@ -37,6 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
     {
       'patch': 8,
       'learned_features': 8,
+      'alone': False,
       'transformer': {
         'width': 192,
         'layers': 6,
@@ -94,6 +95,7 @@ def add_training(config: ml_collections.ConfigDict) -> None:
       'keep_every': 400,
       'ema': 0.99,
       'precision': 'float32',
+      'base': '',
     }
   )
   config.optimizer = ml_collections.ConfigDict(

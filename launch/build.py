@@ -1,5 +1,6 @@
 """The composition root: every part of an experiment from its config."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -44,10 +45,16 @@ def make_memory(config: ml_collections.ConfigDict, exact: bool):
     return None
   if kind not in KINDS:
     raise ValueError(f'unknown memory {kind!r}; have none, {", ".join(KINDS)}')
-  features = 3 + config.model.learned_features
-  return sections.call(
-    KINDS[kind], 'memory', settings | {'features': features, 'exact': exact}
-  )
+  known = {
+    'features': 3 + config.model.learned_features,
+    'exact': exact,
+    'height': config.source.height,
+    'width': config.source.width,
+    'window': config.data.context,
+  }
+  fields = {field.name for field in dataclasses.fields(KINDS[kind])}
+  settings |= {name: known[name] for name in fields & known.keys()}
+  return sections.call(KINDS[kind], 'memory', settings)
 
 
 def make_model(

@@ -32,6 +32,7 @@ from mirage_jax.training import (
 )
 from mirage_jax.training.checkpoints import Checkpoints
 from mirage_jax.training.loop import Loop
+from mirage_jax.training.opening import open_checkpoint
 from mirage_jax.training.step import make_train_step
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -57,6 +58,7 @@ class Settings:
     keep_every: checkpoints of steps divisible by it stay for ever; 0 = none.
     ema: decay of the moving average of the parameters; 0 = none is kept.
     precision: what the parameters are computed with; masters are float32.
+    base: a checkpoint whose parameters the run starts from, '' for none.
   """
 
   steps: int
@@ -67,6 +69,7 @@ class Settings:
   keep_every: int = 0
   ema: float = 0.999
   precision: str = 'float32'
+  base: str = ''
 
   def __post_init__(self):
     for name in ('steps', 'log_every', 'keep'):
@@ -144,7 +147,7 @@ def train(
     ) as checkpoints:
       current = checkpoints.restore(run.shapes, run.batches)
       if current is None:
-        current = run.init(jax.random.key(config.seed))
+        current = start(run, config.seed, settings.base)
       announce(current, settings, workdir)
       with metrics.Metrics(workdir, int(current.step)) as board:
         loop = Loop(
@@ -164,6 +167,14 @@ def train(
           make_sample(config, run.model, board),
         )
   return summary(current, figures, workdir, stop)
+
+
+def start(run: Run, seed: int, base: str) -> state.TrainState:
+  """The state before the first step, from the parameters of `base` if any."""
+  current = run.init(jax.random.key(seed))
+  if not base:
+    return current
+  return state.branch(current, open_checkpoint(base).params, base)
 
 
 def make_run(config: ml_collections.ConfigDict, settings: Settings) -> Run:

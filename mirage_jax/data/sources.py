@@ -1,31 +1,60 @@
 """Sources: clips by index, whatever they come from.
 
 A source has a length, and `source[i]` is a `Clip` of NumPy arrays. All clips
-of a source have the same shape.
+of a source have the same shape (of several together: but for their objects).
 """
 
 import inspect
 import pathlib
-from collections.abc import Set
+from collections.abc import Sequence, Set
+from typing import Any, SupportsIndex
 
+from mirage_jax.data.caches import check_index
 from mirage_jax.data.folder_source import FolderSource
 from mirage_jax.data.world_source import WorldSource
+from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import KINDS, WorldConfig
 
-__all__ = ['FolderSource', 'WorldSource', 'open_source']
+__all__ = ['FolderSource', 'MixedSource', 'WorldSource', 'open_source']
+
+
+class MixedSource:
+  """Several sources as one: their clips take turns, as many of each.
+
+  Args:
+    sources: at least one, with clips of one size.
+
+  Raises:
+    ValueError: when there is none.
+  """
+
+  def __init__(self, sources: Sequence[Any]):
+    if not sources:
+      raise ValueError('a mixture of no sources; give at least one')
+    self._sources = list(sources)
+
+  def __len__(self) -> int:
+    return len(self._sources) * min(map(len, self._sources))
+
+  def __getitem__(self, index: SupportsIndex) -> Clip:
+    turn, which = divmod(check_index(index, len(self)), len(self._sources))
+    return self._sources[which][turn]
 
 
 def open_source(name: str, **options):
-  """Opens `'rooms'`, `'streets'` or a folder.
+  """Opens `'rooms'`, `'streets'` or a folder; or a mixture of several.
 
   Args:
     name: a kind of world, a folder with a `transforms.json`, or the folder of a
-      prepared dataset.
+      prepared dataset; several with commas between them take turns.
     **options: of the source; for worlds also the fields of `WorldConfig`.
 
   Raises:
     ValueError: an unknown name or option.
   """
+  if ',' in name and not pathlib.Path(name).exists():
+    parts = [part.strip() for part in name.split(',')]
+    return MixedSource([open_source(part, **options) for part in parts])
   if name in KINDS:
     own = inspect.signature(WorldSource).parameters.keys() - {'config'}
     fields = WorldConfig.__dataclass_fields__.keys() - {'kind'}

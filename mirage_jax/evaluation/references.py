@@ -5,16 +5,14 @@ and answers with the same `Readout` as a memory. Neither is bounded: both keep
 every written frame.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.geometry.cameras import Cameras, in_view, project, unproject
+from mirage_jax.geometry.cameras import Cameras, unproject
 from mirage_jax.geometry.clips import Clip, take_frames
-from mirage_jax.memory.contract import Readout
+from mirage_jax.memory import zbuffer
 
 POINT_BYTES = 24  # Float32 position and float32 colour.
 
@@ -51,8 +49,9 @@ def point_cloud(clip: Clip, cameras: Cameras, height: int, width: int):
     The readout `[n, h, w, ...]` and the bytes of the cloud.
   """
   points, rgb = points_of(clip)
+  every = np.ones(len(points), bool)
   views = [
-    splat(points, rgb, one_camera(cameras, i), height=height, width=width)
+    splat(points, rgb, one_camera(cameras, i), every, height, width)
     for i in range(cameras.intrinsics.shape[0])
   ]
   readout = jax.tree.map(lambda *x: np.stack(x), *views)
@@ -79,7 +78,7 @@ def nearest_warp(clip: Clip, cameras: Cameras, height: int, width: int):
     points = unproject(frame.cameras, depth_m).reshape(-1, 3)
     rgb = np.asarray(frame.rgb, np.float32).reshape(-1, 3) / 127.5 - 1
     valid = depth_m.reshape(-1) > 0
-    views.append(splat(points, rgb, camera, valid, height=height, width=width))
+    views.append(splat(points, rgb, camera, valid, height, width))
   readout = jax.tree.map(lambda *x: np.stack(x), *views)
   return readout, 7 * int(np.prod(np.shape(clip.depth_m)))
 
@@ -99,37 +98,4 @@ def one_camera(cameras: Cameras, i: int) -> Cameras:
   return jax.tree.map(lambda x: jnp.asarray(x)[i], cameras)
 
 
-@functools.partial(jax.jit, static_argnames=('height', 'width'))
-def splat(
-  points: Float[Array, 'p 3'],
-  rgb: Float[Array, 'p 3'],
-  camera: Cameras,
-  valid=None,
-  *,
-  height: int,
-  width: int,
-) -> Readout:
-  """Points drawn into one view; the nearest of a pixel wins, ties average."""
-  uv, depth_m = project(camera, points)
-  seen = in_view(uv, depth_m)
-  if valid is not None:
-    seen = seen & valid
-  column = jnp.clip(jnp.floor(uv[:, 0] * width).astype(int), 0, width - 1)
-  row = jnp.clip(jnp.floor(uv[:, 1] * height).astype(int), 0, height - 1)
-  pixel = jnp.where(seen, row * width + column, height * width)
-  nearest = jnp.full(height * width + 1, jnp.inf).at[pixel].min(depth_m)
-  wins = seen & (depth_m <= nearest[pixel])
-  rows = jnp.concatenate([rgb, jnp.ones_like(rgb[:, :1])], axis=-1)
-  total = jnp.zeros((height * width + 1, 4))
-  total = total.at[pixel].add(rows * wins[:, None])[:-1]
-  known = total[:, 3] > 0
-  colour = total[:, :3] / jnp.maximum(total[:, 3:], 1)
-  opacity = known.astype(jnp.float32).reshape(height, width)
-  colour = colour.reshape(height, width, 3)
-  depth_m = jnp.where(known, nearest[:-1], 0).reshape(height, width)
-  return Readout(
-    features=colour,
-    depth_m=depth_m,
-    opacity=opacity,
-    confidence=opacity,
-  )
+splat = jax.jit(zbuffer.splat, static_argnums=(4, 5))

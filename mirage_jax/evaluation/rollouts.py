@@ -18,7 +18,7 @@ import numpy as np
 
 from mirage_jax.arrays import Array, Key
 from mirage_jax.flow import Sampler
-from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.geometry.clips import Clip, join_frames, take_frames
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
@@ -114,8 +114,10 @@ class ModelPlayer:
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
     given = take_frames(clips, slice(observed), axis=1)
     states = self._first_states(clips)
-    for start in range(0, observed, WRITTEN_AT_ONCE):
-      stop = min(start + WRITTEN_AT_ONCE, observed)
+    memory = self.model.memory
+    told = frames if memory is not None and memory.foresees else observed
+    for start in range(0, told, WRITTEN_AT_ONCE):
+      stop = min(start + WRITTEN_AT_ONCE, told)
       some = take_frames(clips, slice(start, stop), axis=1)
       states = self._make_room(states, some)
       states = self._write(self.params, states, some)
@@ -167,9 +169,9 @@ class ModelPlayer:
         self.model, params, key, window, views.cameras, states, self.sampler
       )
       clip = frames.to_clip(views.cameras, views.time_s)
-      joined = jax.tree.map(
-        lambda a, b: jnp.concatenate([a, b], 1), window, clip
-      )
-      return clip, window_of(joined, self.context), readout
+      if readout is not None:
+        readout = dataclasses.replace(readout, recalled=None)
+      window = window_of(join_frames(window, clip), self.context)
+      return clip, window, readout
 
     return generate

@@ -1,10 +1,15 @@
 """A posed clip: what every source of data becomes."""
 
+from typing import TypeVar
+
 import flax.struct
 import jax
+import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, Int, UInt8
 from mirage_jax.geometry.cameras import Cameras
+
+Tree = TypeVar('Tree')
 
 
 @flax.struct.dataclass
@@ -48,3 +53,10 @@ def take_frames(clip: Clip, frames, axis: int = 0) -> Clip:
   """The frames `frames` (an index array or slice) of axis t = `axis`."""
   index = (slice(None),) * axis + (frames,)
   return jax.tree.map(lambda x: x[index], clip)
+
+
+def join_frames(first: Tree, second: Tree) -> Tree:
+  """Two trees of frames `[b, t, ...]`, one after the other."""
+  return jax.tree.map(
+    lambda a, b: jnp.concatenate([a, b], axis=1), first, second
+  )

@@ -1,6 +1,7 @@
 """What every memory is: the operations it offers and what a reading holds."""
 
-from typing import Any, Protocol, runtime_checkable
+import dataclasses
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import flax.struct
 import jax
@@ -11,8 +12,27 @@ from mirage_jax.geometry.cameras import Cameras
 
 
 @flax.struct.dataclass
+class Recalled:
+  """Past frames that a memory hands on as they are, for a whole chunk.
+
+  Attributes:
+    rgb: `[*b, k, h, w, 3]` in [-1, 1].
+    depth_m: `[*b, k, h, w]` z-depth, 0 where unknown.
+    cameras: `[*b, k]` of the frames, metres, the world's axes.
+    present: `[*b, k]` 1 where there is a frame, 0 for a place left empty.
+  """
+
+  rgb: Float[Array, '*b k h w 3']
+  depth_m: Float[Array, '*b k h w']
+  cameras: Cameras
+  present: Float[Array, '*b k']
+
+
+@flax.struct.dataclass
 class Readout:
   """What a memory shows of the asked views, one ray per pixel.
+
+  A memory that renders nothing shows zeros, and may recall frames instead.
 
   Attributes:
     features: `[*b, h, w, f]`; the first three are rgb in [-1, 1], all are 0
@@ -21,17 +41,44 @@ class Readout:
     opacity: `[*b, h, w]` in [0, 1]: whether the ray meets known surfaces.
     confidence: `[*b, h, w]` in [0, 1]: the probability that colour is within
       0.1 of [0, 1] and depth within 5 %.
+    recalled: frames of the past, None from a memory that keeps none.
   """
 
   features: Float[Array, '*b h w f']
   depth_m: Float[Array, '*b h w']
   opacity: Float[Array, '*b h w']
   confidence: Float[Array, '*b h w']
+  recalled: Recalled | None = None
 
   @property
   def rgb(self) -> Float[Array, '*b h w 3']:
     """Colour in [-1, 1], meaningful where opacity > 0."""
     return self.features[..., :3]
+
+  def hidden(self, shown: Float[Array, ' b']) -> 'Readout':
+    """The readout of b scenes; those with `shown` 0 look like an empty memory.
+
+    Cameras of recalled frames stay, so that they remain cameras.
+    """
+
+    def keep(x):
+      return x * shown.reshape(-1, *[1] * (x.ndim - 1))
+
+    recalled = self.recalled
+    if recalled is not None:
+      recalled = dataclasses.replace(
+        recalled,
+        rgb=keep(recalled.rgb),
+        depth_m=keep(recalled.depth_m),
+        present=keep(recalled.present),
+      )
+    return Readout(
+      features=keep(self.features),
+      depth_m=keep(self.depth_m),
+      opacity=keep(self.opacity),
+      confidence=keep(self.confidence),
+      recalled=recalled,
+    )
 
 
 @runtime_checkable
@@ -39,8 +86,15 @@ class Memory(Protocol):
   """The operations of a memory; a state is of one scene (vmap for more).
 
   The laws (order-free, merge is addition, forgetting is exact, ...) hold
-  between observations, which are already quantised.
+  between observations, which are already quantised. A memory says in its
+  docstring which of them it claims, and its tests prove those.
+
+  Attributes:
+    foresees: whether it is to be shown the true frames before they are
+      generated; only an oracle is.
   """
+
+  foresees: ClassVar[bool] = False
 
   def init(self, frame: Float[Array, '4 4']) -> Any:
     """An empty state of fixed shape whose axes are `frame`."""
@@ -72,16 +126,20 @@ class Memory(Protocol):
 
   def advance(self, state: Any) -> Any:
     """Makes what is recent old, so that new evidence can contradict it."""
+    return state
 
   def make_room(self, state: Any, points: int) -> Any:
-    """The state, thinned out if it could not hold so many points more.
+    """The state, thinned out (or grown) to hold so many points more.
 
     Like `advance` an operation of its own, between which the laws hold; not
     for use under `jit`.
     """
+    del points
+    return state
 
   def num_bytes(self, state: Any) -> int:
     """Bytes that the state occupies."""
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
   def load_factor(self, state: Any) -> Float[Array, ' l']:
     """Share of the rows of every level that hold anything."""

@@ -13,14 +13,23 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
+from mirage_jax.memory.frame_bank import FrameBank
 from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.oracle import Oracle
+from mirage_jax.memory.point_cloud import PointCloud
 from mirage_jax.memory.view_grid import ViewGrid
 
 FORMAT, VERSION = 'mirage-memory', '3'
-KINDS = {'hash_grid': HashGrid, 'view_grid': ViewGrid}
+KINDS = {
+  'hash_grid': HashGrid,
+  'view_grid': ViewGrid,
+  'point_cloud': PointCloud,
+  'frame_bank': FrameBank,
+  'oracle': Oracle,
+}
 READABLE = 0o644
 
-Kept = HashGrid | ViewGrid
+Kept = HashGrid | ViewGrid | PointCloud | FrameBank | Oracle
 
 
 def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
@@ -52,6 +61,8 @@ def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
   config = json.dumps(dataclasses.asdict(memory), sort_keys=True)
   metadata = {'format': FORMAT, 'version': VERSION}
   metadata |= {'kind': kind, 'config': config}
+  if hasattr(memory, 'capacity'):  # the state may have grown
+    metadata['capacity'] = str(state.capacity)
   content = safetensors.numpy.save(_flatten(state), metadata=metadata)
   path = pathlib.Path(path)
   handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
@@ -91,7 +102,7 @@ def load(path: str | os.PathLike) -> tuple[Kept, Any]:
     )
   try:
     memory = _parse(metadata['kind'], metadata['config'])
-    state = _unflatten(memory, arrays)
+    state = _unflatten(_grown(memory, metadata), arrays)
   except (KeyError, TypeError, ValueError) as error:
     raise ValueError(
       f'{path} does not hold the memory that it describes '
@@ -122,6 +133,13 @@ def _parse(kind, text):
     k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
   }
   return KINDS[kind](**values)
+
+
+def _grown(memory, metadata):
+  """The memory at the size that its state has in the file."""
+  if not hasattr(memory, 'capacity'):
+    return memory
+  return dataclasses.replace(memory, capacity=int(metadata['capacity']))
 
 
 def _flatten(state):

@@ -7,7 +7,6 @@ of the points that fell into its cell. Bytes and cost are constant.
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
@@ -20,13 +19,13 @@ from mirage_jax.memory import (
   tables,
   writing,
 )
-from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.contract import Memory, Readout
 from mirage_jax.memory.observing import Observation
 from mirage_jax.memory.tables import HashGridState
 
 
 @dataclasses.dataclass(frozen=True)
-class HashGrid:
+class HashGrid(Memory):
   """The configuration of a hash grid; its states are of one scene each.
 
   Attributes:
@@ -189,15 +188,6 @@ class HashGrid:
   def advance(self, state: HashGridState) -> HashGridState:
     """Makes recent evidence old; later free evidence may then veto it."""
     return tables.advance(self, state)
-
-  def make_room(self, state: HashGridState, points: int) -> HashGridState:
-    """The state as it is: a crowded hash grid gets coarser by itself."""
-    del points
-    return state
-
-  def num_bytes(self, state: HashGridState) -> int:
-    """Bytes of all arrays of the state."""
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
   def load_factor(self, state: HashGridState) -> Float[Array, 'l']:
     """Share of the rows of every level that hold anything."""

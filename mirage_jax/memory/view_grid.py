@@ -10,7 +10,6 @@ all the laws of a memory; `view_peeling` says how entries are told apart.
 import dataclasses
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
@@ -22,14 +21,14 @@ from mirage_jax.memory import (
   view_splatting,
 )
 from mirage_jax.memory import view_tables as tables
-from mirage_jax.memory.contract import Readout, check_alike
+from mirage_jax.memory.contract import Memory, Readout, check_alike
 from mirage_jax.memory.regions import Erased, Region
 from mirage_jax.memory.view_bins import ViewObservation
 from mirage_jax.memory.view_tables import ViewGridState
 
 
 @dataclasses.dataclass(frozen=True)
-class ViewGrid:
+class ViewGrid(Memory):
   """The configuration of a view grid; its states are of one scene each.
 
   Attributes:
@@ -160,10 +159,6 @@ class ViewGrid:
   def advance(self, state: ViewGridState) -> ViewGridState:
     """Makes recent entries older; what is written after hides them."""
     return tables.advance(state)
-
-  def num_bytes(self, state: ViewGridState) -> int:
-    """Bytes of all arrays of the state."""
-    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
   def load_factor(self, state: ViewGridState) -> Float[Array, 'l']:
     """Entries a row, and the share of view slots in use."""

@@ -8,9 +8,9 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Float, Key
+from mirage_jax.arrays import Array, Bool, Float, Key
 from mirage_jax.geometry.cameras import Cameras, pluecker, relative_to
-from mirage_jax.geometry.clips import Clip
+from mirage_jax.geometry.clips import Clip, join_frames
 from mirage_jax.memory.contract import Memory, Readout
 from mirage_jax.models import video as video_lib
 from mirage_jax.models.video import CHANNELS
@@ -46,12 +46,14 @@ class Mirage(nn.Module):
     memory: a memory (static settings), or None for a window model.
     patch: pixels along a side of a token.
     learned_features: features of a point beside its colour.
+    alone: every frame attends to itself only: no window, frame by frame.
   """
 
   transformer: Mapping[str, Any]
   memory: Memory | None = None
   patch: int = 8
   learned_features: int = 8
+  alone: bool = False
 
   def setup(self):
     """Makes the layers; a window model has none for the memory."""
@@ -118,20 +120,26 @@ class Mirage(nn.Module):
       context_levels: noise level of every frame of the window.
       cameras: of the window and then of the target, `[b, c + t]`.
       readout: the memory's view of the target frames, `[b, t, h, w, ...]`.
+        Frames that it recalls stand before the window.
 
     Returns:
       The prediction for the target frames.
     """
+    if readout is not None and readout.recalled is not None:
+      past = readout.recalled
+      context = join_frames(video_lib.encode_recalled(past), context)
+      clean = jnp.zeros(past.present.shape)
+      context_levels = join_frames(clean, context_levels)
+      cameras = join_frames(past.cameras, cameras)
     c, (t, h, w) = context.shape[1], noisy.shape[1:4]
     tokens = self._embed(noisy, context, cameras)
     if readout is not None:
       shown = self.readout_in(self._readout_tokens(readout))
       tokens = jnp.asarray(tokens).at[:, c:].add(shown)
-    chunks = jnp.repeat(
-      jnp.arange(2), jnp.array([c, t]), total_repeat_length=c + t
-    )
     all_levels = jnp.concatenate([context_levels, levels], axis=1)
-    out = self.trunk(tokens, all_levels, chunks, w // self.patch)[:, c:]
+    out = self.trunk(tokens, all_levels, self._sees(c, t), w // self.patch)[
+      :, c:
+    ]
     out = unpatchify(self.head(out), self.patch, h, w).astype(jnp.float32)
     video, dynamic, sky, bias = (
       out[..., :CHANNELS],
@@ -147,6 +155,13 @@ class Mirage(nn.Module):
       )
       video = (1 - gate[..., None]) * video + gate[..., None] * guess
     return Prediction(video, dynamic, sky, gate)
+
+  def _sees(self, context: int, target: int) -> Bool[Array, 'ct ct']:
+    """Which frame attends to which: causal over the window and the target."""
+    if self.alone:
+      return jnp.eye(context + target, dtype=bool)
+    later = jnp.arange(context + target) >= context
+    return later[:, None] >= later[None, :]
 
   def _embed(
     self,

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Bool, Float
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
+from mirage_jax.memory.contract import Recalled
 
 CHANNELS = 4
 DEPTH_SCALE_M = 2.0  # where the bounded inverse depth is halfway
@@ -41,6 +42,17 @@ def encode_clip(clip: Clip) -> Float[Array, '*b t h w 4']:
   return jnp.concatenate(
     [encode_colour(clip.rgb), encode_depth(clip.depth_m)[..., None]], axis=-1
   )
+
+
+def encode_recalled(recalled: Recalled) -> Float[Array, '*b k h w 5']:
+  """Recalled frames as the window has them: colour, inverse depth, known.
+
+  A place left empty is all zeros.
+  """
+  depth = encode_depth(recalled.depth_m)[..., None]
+  known = (recalled.depth_m > 0).astype(jnp.float32)[..., None]
+  video = jnp.concatenate([recalled.rgb, depth, known], axis=-1)
+  return video * recalled.present[..., None, None, None]
 
 
 def depth_known(clip: Clip) -> Bool[Array, '*b t h w']:

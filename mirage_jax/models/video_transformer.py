@@ -1,10 +1,10 @@
-"""A transformer over the tokens of posed frames, causal over chunks."""
+"""A transformer over the tokens of posed frames."""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Float, Int
+from mirage_jax.arrays import Array, Bool, Float
 from mirage_jax.nn.attention import Attention
 from mirage_jax.nn.embeddings import level_embedding, rotary_angles
 from mirage_jax.nn.mlp import Mlp
@@ -63,7 +63,7 @@ class VideoTransformer(nn.Module):
     self,
     tokens: Float[Array, 'b t n d'],
     levels: Float[Array, 'b t'],
-    chunks: Int[Array, 't'],
+    sees: Bool[Array, 't t'],
     columns: int,
   ) -> Float[Array, 'b t n d']:
     """Maps tokens to tokens.
@@ -71,7 +71,7 @@ class VideoTransformer(nn.Module):
     Args:
       tokens: embedded frames.
       levels: noise level of every frame, 0 = clean.
-      chunks: chunk of every frame; a frame sees its own and earlier chunks.
+      sees: whether the row's frame attends to the column's.
       columns: tokens in a row of a frame.
 
     Returns:
@@ -90,8 +90,7 @@ class VideoTransformer(nn.Module):
       columns,
       self.width // self.heads,
     )
-    owner = jnp.repeat(chunks, n)
-    mask = owner[:, None] >= owner[None, :]
+    mask = jnp.repeat(jnp.repeat(sees, n, axis=0), n, axis=1)
     block = nn.remat(Block, prevent_cse=False) if self.remat else Block
     stack = nn.scan(
       block,

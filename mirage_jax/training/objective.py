@@ -11,8 +11,7 @@ from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import LogitNormal, interpolate
 from mirage_jax.flow.paths import MIN_LEVEL
-from mirage_jax.geometry.clips import Clip
-from mirage_jax.memory.contract import Readout
+from mirage_jax.geometry.clips import Clip, join_frames
 from mirage_jax.models import video as video_lib
 from mirage_jax.models.mirage import (
   Mirage,
@@ -77,18 +76,23 @@ class Objective:
     keys = jax.random.split(key, 5)
     target, context = episode.target, episode.context
     # The window is in the memory too, as it is in a rollout.
-    history = self._noisy_history(keys[0], _joined(episode.history, context))
+    history = join_frames(episode.history, context)
+    if model.memory is not None and model.memory.foresees:
+      history = join_frames(history, target)
+    history = self._noisy_history(keys[0], history)
     states = init_states(model, history.world_from_camera[:, 0])
     states = write_frames(model, params, states, history, False)
     h, w = target.depth_m.shape[-2:]
     readout = read_views(model, params, states, target.cameras, h, w)
     if readout is not None:
-      readout = self._without_some(keys[4], readout)
+      drawn = jax.random.uniform(keys[4], target.rgb.shape[:1])
+      shown = (drawn >= self.memory_dropout).astype(jnp.float32)
+      readout = readout.hidden(shown)
     clean = video_lib.encode_clip(target)
     levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
     noise = jax.random.normal(keys[2], clean.shape)
     window, window_levels = self._noisy_context(keys[3], context)
-    cameras = _joined(context.cameras, target.cameras)
+    cameras = join_frames(context.cameras, target.cameras)
     prediction = model.apply(
       params,
       interpolate(clean, noise, levels),
@@ -106,12 +110,6 @@ class Objective:
       parts['memory_opacity'] = readout.opacity.mean()
       parts['memory_gate'] = prediction.gate.mean()
     return loss, parts
-
-  def _without_some(self, key: Key[Array, ''], readout: Readout) -> Readout:
-    count = readout.opacity.shape[0]
-    kept = jax.random.uniform(key, (count,)) >= self.memory_dropout
-    hide = lambda x: x * kept.reshape(-1, *[1] * (x.ndim - 1))
-    return jax.tree.map(hide, readout)
 
   def _target_levels(
     self, key: Key[Array, ''], shape: tuple[int, int]
@@ -146,13 +144,6 @@ class Objective:
     rgb = video_lib.encode_colour(history.rgb)
     rgb = rgb + jnp.maximum(scale, 0.0) * noise
     return dataclasses.replace(history, rgb=video_lib.decode_colour(rgb))
-
-
-def _joined(first, second):
-  """Two trees of frames `[b, t, ...]`, one after the other."""
-  return jax.tree.map(
-    lambda a, b: jnp.concatenate([a, b], axis=1), first, second
-  )
 
 
 def _losses(

@@ -1,12 +1,15 @@
 """The state of training: parameters, optimizer, moving average."""
 
+import dataclasses
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from mirage_jax import trees
 from mirage_jax.arrays import Float, Int
 
 Params = Any
@@ -44,6 +47,30 @@ def create_state(
     opt_state=optimizer.init(params),
     ema=jax.tree.map(jnp.copy, params) if ema else None,
   )
+
+
+def branch(state: TrainState, base: Params, name: str) -> TrainState:
+  """A fresh state that goes on from trained parameters.
+
+  What `base` does not have, such as the layers of a memory, stays as it was.
+
+  Raises:
+    ValueError: `base` has a leaf that the state lacks, or in another shape.
+  """
+  new = trees.flatten(state.params)
+  for leaf, value in trees.flatten(base).items():
+    mine = tuple(new[leaf].shape) if leaf in new else None
+    if mine != value.shape:
+      raise ValueError(
+        f'base {name} has {leaf} of shape {value.shape}, this experiment '
+        f'{mine or "has no such leaf"}; give a base whose model is a part of '
+        'this one'
+      )
+    value = np.asarray(value, new[leaf].dtype)
+    new[leaf] = jax.device_put(value, new[leaf].sharding)
+  params = trees.unflatten(new)
+  ema = None if state.ema is None else jax.tree.map(jnp.copy, params)
+  return dataclasses.replace(state, params=params, ema=ema)
 
 
 def ema_decay(step: Int[jax.Array, ''], decay: float) -> Float[jax.Array, '']:

@@ -3,8 +3,13 @@ import jax
 import numpy as np
 import pytest
 
-from mirage_jax.data.sources import FolderSource, WorldSource, open_source
-from mirage_jax.geometry.clips import take_frames
+from mirage_jax.data.sources import (
+  FolderSource,
+  MixedSource,
+  WorldSource,
+  open_source,
+)
+from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.worlds import WorldConfig
 from tests.data import posed_folder
 
@@ -90,3 +95,27 @@ def test_an_index_outside_ends_an_iteration(tmp_path):
   posed_folder.write_folder(tmp_path)
   with pytest.raises(IndexError, match='clip 1 of a source of 1'):
     FolderSource(tmp_path)[1]
+
+
+def blank_clip(time_s):
+  return Clip(
+    rgb=np.zeros((1, 2, 2, 3), np.uint8),
+    depth_m=np.zeros((1, 2, 2), np.float32),
+    intrinsics=np.ones((1, 4), np.float32),
+    world_from_camera=np.eye(4, dtype=np.float32)[None],
+    time_s=np.full(1, time_s, np.float32),
+  )
+
+
+def test_the_sources_of_a_mixture_take_turns():
+  clips = [blank_clip(i) for i in range(5)]
+  mixed = MixedSource([clips[:3], clips[3:]])
+  assert len(mixed) == 4
+  assert [int(clip.time_s[0]) for clip in mixed] == [0, 3, 1, 4]
+  assert mixed[-1] is clips[4]
+  with pytest.raises(ValueError, match='at least one'):
+    MixedSource([])
+  worlds = open_source('rooms, streets', clips=3, frames=2)
+  assert isinstance(worlds, MixedSource) and len(worlds) == 6
+  with pytest.raises(ValueError, match="unknown source 'roms'"):
+    open_source('rooms,roms', clips=2)

@@ -47,7 +47,12 @@ def test_the_nearest_point_of_a_pixel_wins():
   camera = references.one_camera(clip.cameras, 0)
   points = jnp.array([[0.01, 0.01, 3.0], [0.01, 0.01, 2.0]])
   view = references.splat(
-    points, jnp.array([[1.0] * 3, [-1.0] * 3]), camera, height=2, width=2
+    points,
+    jnp.array([[1.0] * 3, [-1.0] * 3]),
+    camera,
+    jnp.ones(2, bool),
+    2,
+    2,
   )
   np.testing.assert_allclose(view.depth_m.max(), 2.0)
   np.testing.assert_allclose(view.rgb[view.opacity > 0], -1.0)

@@ -9,7 +9,9 @@ import pytest
 from mirage_jax.evaluation import rollouts
 from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.frame_bank import FrameBank
 from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.oracle import Oracle
 from mirage_jax.models.mirage import Mirage, init_params
 
 SIZE, FRAMES = 16, 9
@@ -144,3 +146,23 @@ def test_padding_repeats_the_last_camera():
   assert padded.time_s.shape[1] == 11
   np.testing.assert_array_equal(padded.time_s[:, 9:], FRAMES - 1)
   assert jnp.shape(rollouts.pad_frames(wall(), 3, 3).time_s)[1] == FRAMES
+
+
+def test_an_oracle_is_told_what_will_come():
+  clip = wall()
+  made = player(Oracle(SIZE, SIZE, capacity=4))(clip, 4, jax.random.key(0))
+  assert (made.readout.confidence == 1).all() and made.readout.recalled is None
+  rest = take_frames(clip, slice(4, None), axis=1)
+  shown = np.round((np.asarray(made.readout.rgb) + 1) * 127.5)
+  np.testing.assert_array_equal(shown.astype(np.uint8), rest.rgb)
+
+
+def test_a_bank_is_played_and_keeps_what_was_generated():
+  bank = FrameBank(SIZE, SIZE, frames=2, window=2, capacity=4)
+  made = player(bank)(wall(), 4, jax.random.key(0))
+  # 5 frames are generated in two chunks of 3.
+  assert made.states.count.tolist() == [10, 10]
+  assert made.states.frames.generated[0].tolist() == [False] * 4 + [
+    True
+  ] * 6 + [False] * (made.states.capacity - 10)
+  assert not made.states.overflow.any()

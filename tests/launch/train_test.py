@@ -13,10 +13,11 @@ import time
 import ml_collections
 import pytest
 
-from experiments import rooms_tiny, rooms_tiny_window, smoke
-from launch import sections
+from experiments import bench, rooms_tiny, rooms_tiny_window, smoke
+from launch import build, sections
 from launch.train import Settings
 from mirage_jax import trees
+from mirage_jax.memory import files
 from mirage_jax.training import metrics, optimizer, workdirs
 from mirage_jax.training.checkpoints import load_params
 
@@ -68,7 +69,9 @@ def test_the_window_differs_in_the_memory_alone():
   assert other.to_dict() == rooms_tiny_window.get_config().to_dict()
 
 
-@pytest.mark.parametrize('experiment', [smoke, rooms_tiny, rooms_tiny_window])
+@pytest.mark.parametrize(
+  'experiment', [smoke, rooms_tiny, rooms_tiny_window, bench]
+)
 def test_experiments_say_command_cost_and_expectation(experiment):
   name = experiment.__name__.replace('.', '/') + '.py'
   assert f'--config={name}' in experiment.__doc__
@@ -79,6 +82,26 @@ def test_experiments_say_command_cost_and_expectation(experiment):
   sections.call(optimizer.make_optimizer, 'optimizer', config.optimizer)
   config.train.steps = 77
   assert config.optimizer.steps == 77  # the schedule ends with the run
+
+
+@pytest.mark.parametrize('memory', bench.MEMORIES)
+def test_the_bench_differs_in_the_memory_alone(memory):
+  config = bench.get_config(memory)
+  base = bench.get_config()
+  model = build.make_model(config)
+  kind = memory if memory in files.KINDS else None
+  assert type(model.memory) is (files.KINDS[kind] if kind else type(None))
+  assert model.alone == (memory == 'frame')
+  build.make_memory(config, exact=True)
+  for section in ('memory', 'rollout_memory'):
+    del config[section], base[section]
+  config.model.alone, config.data.context = False, 4
+  assert config.to_dict() == base.to_dict()
+
+
+def test_the_bench_names_its_memories():
+  with pytest.raises(ValueError, match="unknown memory 'hsah_grid'; have none"):
+    bench.get_config('hsah_grid')
 
 
 @pytest.mark.parametrize(

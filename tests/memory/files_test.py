@@ -11,7 +11,10 @@ import pytest
 import safetensors.numpy
 
 from mirage_jax.memory import files
+from mirage_jax.memory.frame_bank import FrameBank
 from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.oracle import Oracle
+from mirage_jax.memory.point_cloud import PointCloud
 from mirage_jax.memory.view_grid import ViewGrid
 
 FLOAT = HashGrid(cell_m=(0.4, 0.1), entries=(2**4, 2**5))
@@ -109,3 +112,17 @@ def test_foreign_files_are_refused(tmp_path, metadata, message):
   safetensors.numpy.save_file(arrays, path, metadata=metadata)
   with pytest.raises(ValueError, match=message):
     files.load(path)
+
+
+@pytest.mark.parametrize(
+  'memory',
+  [PointCloud(capacity=2**3), FrameBank(2, 2, 2, 1, 4), Oracle(2, 2, 8)],
+)
+def test_a_memory_that_has_grown_is_read_at_its_size(tmp_path, memory):
+  state = memory.make_room(memory.init(jnp.eye(4)), 100)
+  assert state.capacity > memory.capacity
+  state = state.replace(count=jnp.int32(state.capacity))
+  files.save(tmp_path / 'm', memory, state)
+  again, found = files.load(tmp_path / 'm')
+  assert again == memory
+  chex.assert_trees_all_equal(found, state)

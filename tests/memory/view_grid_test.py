@@ -17,6 +17,7 @@ from mirage_jax.memory import (
 from mirage_jax.memory.regions import Box, Sphere
 from mirage_jax.memory.view_grid import ViewGrid
 from mirage_jax.memory.view_tables import RECENT
+from tests.memory.posed_views import make_views
 
 GRID = ViewGrid(
   entries=3 * 2**10,
@@ -38,28 +39,6 @@ def compiled(grid):
     lambda state, cameras: grid.read(state, cameras, HEIGHT, WIDTH)
   )
   return observe, jax.jit(grid.write), jax.jit(grid.forget), read
-
-
-def make_views(seed=0, frames=3, height=HEIGHT, width=WIDTH):
-  """Smooth walls from cameras that wander and turn."""
-  rng = np.random.default_rng(seed)
-  turn = rng.uniform(-3, 3, frames)
-  poses = np.tile(np.eye(4, dtype=np.float32), (frames, 1, 1))
-  poses[:, 0, 0] = poses[:, 2, 2] = np.cos(turn)
-  poses[:, 0, 2] = np.sin(turn)
-  poses[:, 2, 0] = -np.sin(turn)
-  poses[:, :3, 3] = rng.uniform(-2, 2, (frames, 3))
-  intrinsics = np.tile(np.float32([1, 1.25, 0.5, 0.5]), (frames, 1))
-  slope = np.linspace(0, 1, width)
-  depth_m = rng.uniform(1, 3, (frames, 1, 1)) + slope + np.zeros((height, 1))
-  shape = (frames, height, width)
-  features = rng.uniform(-1, 1, (frames, 1, 1, 3)) + np.zeros((*shape, 3))
-  return (
-    Cameras(jnp.asarray(intrinsics), jnp.asarray(poses)),
-    depth_m.astype(np.float32),
-    features.astype(np.float32),
-    np.ones(shape, np.float32),
-  )
 
 
 def observe(grid, seed, **kwargs):

@@ -11,6 +11,7 @@ import pytest
 from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory import view_erasing
+from mirage_jax.memory.frame_bank import FrameBank
 from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.memory.view_grid import ViewGrid
 from mirage_jax.models.generate import generate_chunk
@@ -69,7 +70,7 @@ def shaken(params):
 def test_a_new_trunk_is_the_identity_up_to_the_norm():
   tokens = jax.random.normal(jax.random.key(0), (1, 2, 4, 32))
   trunk = VideoTransformer(**TRUNK)
-  args = (tokens, jnp.ones((1, 2)), jnp.arange(2), 2)
+  args = (tokens, jnp.ones((1, 2)), jnp.ones((2, 2), bool), 2)
   params = trunk.init(jax.random.key(1), *args)
   out = trunk.apply(params, *args)
   np.testing.assert_allclose(out.mean(-1), 0, atol=1e-5)
@@ -79,21 +80,22 @@ def test_a_new_trunk_is_the_identity_up_to_the_norm():
   )
 
 
-def test_no_frame_sees_a_later_chunk():
+def test_no_frame_sees_what_it_may_not():
   tokens = jax.random.normal(jax.random.key(0), (1, 3, 4, 32))
   trunk = VideoTransformer(**TRUNK)
-  levels, chunks = jnp.full((1, 3), 0.5), jnp.array([0, 1, 1])
-  params = trunk.init(jax.random.key(1), tokens, levels, chunks, 2)
+  levels = jnp.full((1, 3), 0.5)
+  sees = jnp.array([[1, 0, 0], [1, 1, 1], [1, 1, 1]], bool)
+  params = trunk.init(jax.random.key(1), tokens, levels, sees, 2)
   params = shaken(params)
-  before = trunk.apply(params, tokens, levels, chunks, 2)
-  after = trunk.apply(params, tokens.at[:, 2].multiply(-1.0), levels, chunks, 2)
+  before = trunk.apply(params, tokens, levels, sees, 2)
+  after = trunk.apply(params, tokens.at[:, 2].multiply(-1.0), levels, sees, 2)
   np.testing.assert_array_equal(before[:, 0], after[:, 0])
   assert jnp.abs(before[:, 1] - after[:, 1]).max() > 1e-4
 
 
 def test_recomputing_activations_changes_no_gradient():
   tokens = jax.random.normal(jax.random.key(0), (1, 2, 4, 32))
-  args = (tokens, jnp.ones((1, 2)), jnp.arange(2), 2)
+  args = (tokens, jnp.ones((1, 2)), jnp.ones((2, 2), bool), 2)
   plain, saving = (
     VideoTransformer(**TRUNK),
     VideoTransformer(**TRUNK, remat=True),
@@ -257,3 +259,34 @@ def test_a_window_model_has_no_states(clip):
   assert init_states(model, frame) is None
   assert write_frames(model, params, None, clip, False) is None
   assert read_views(model, params, None, clip.cameras, SIZE, SIZE) is None
+
+
+def test_a_frame_alone_sees_no_other(clip):
+  model = Mirage(transformer=TRUNK, alone=True)
+  params = shaken(init_params(model, jax.random.key(0), SIZE, SIZE))
+  before = predict(model, params, clip, None).video
+  others = np.array([0, 1, 2, 3, 5])
+  changed = clip.replace(rgb=clip.rgb.at[:, others].set(0))
+  after = predict(model, params, changed, None).video
+  np.testing.assert_array_equal(before[:, 1], after[:, 1])
+  assert jnp.abs(before[:, 0] - after[:, 0]).max() > 1e-4
+
+
+def test_frames_that_are_recalled_join_the_window(clip):
+  bank = FrameBank(SIZE, SIZE, frames=2, window=2, capacity=8)
+  model = Mirage(transformer=TRUNK, memory=bank, learned_features=4)
+  params = shaken(init_params(model, jax.random.key(0), SIZE, SIZE))
+  readout = remembered(model, params, clip)
+  assert readout.recalled.rgb.shape == (1, 2, SIZE, SIZE, 3)
+  told = predict(model, params, clip, readout).video
+  dark = readout.recalled.replace(rgb=-jnp.ones_like(readout.recalled.rgb))
+  other = predict(model, params, clip, readout.replace(recalled=dark)).video
+  assert jnp.abs(told - other).max() > 1e-3
+  hidden = readout.hidden(jnp.zeros(1))
+  blank = hidden.replace(
+    recalled=hidden.recalled.replace(rgb=readout.recalled.rgb)
+  )
+  np.testing.assert_array_equal(
+    predict(model, params, clip, hidden).video,
+    predict(model, params, clip, blank).video,
+  )

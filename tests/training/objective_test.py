@@ -10,6 +10,7 @@ import pytest
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.oracle import Oracle
 from mirage_jax.models.mirage import Mirage, init_params
 from mirage_jax.models.video import fill_masks
 from mirage_jax.training.objective import LOSSES, Objective
@@ -81,3 +82,15 @@ def test_what_is_unknown_costs_nothing(params, episode):
 def test_losses_without_names_are_refused():
   with pytest.raises(ValueError, match='expected exactly'):
     Objective({'rgb': 1.0})
+
+
+def test_an_oracle_is_shown_the_target(params, episode):
+  del params
+  model = dataclasses.replace(MODEL, memory=Oracle(SIZE, SIZE, capacity=4))
+  variables = init_params(model, jax.random.key(0), SIZE, SIZE)
+  far = jnp.asarray(episode.target.world_from_camera).at[..., 0, 3].add(5.0)
+  target = episode.target.replace(world_from_camera=far)
+  _, parts = OBJECTIVE(
+    model, variables, episode.replace(target=target), jax.random.key(0)
+  )
+  assert parts['memory_opacity'] == 1

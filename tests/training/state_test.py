@@ -99,3 +99,28 @@ def test_the_step_donates_its_state():
   kernel = current.params['dense']['kernel']
   step(current, None)
   assert kernel.is_deleted()
+
+
+def test_a_branch_starts_from_the_base_and_keeps_what_is_new():
+  optimizer = optax.sgd(0.1)
+  new = {**make_params(), 'memory': {'scale': jnp.full(2, 3.0)}}
+  fresh = state.create_state(new, optimizer, True)
+  base = jax.tree.map(lambda x: np.asarray(x) + 1, make_params())
+  current = state.branch(fresh, base, 'b')
+  for params in (current.params, current.ema):
+    jax.tree.map(np.testing.assert_array_equal, params['dense'], base['dense'])
+    np.testing.assert_array_equal(params['memory']['scale'], [3, 3])
+  assert int(current.step) == 0
+
+
+@pytest.mark.parametrize(
+  'base, words',
+  [
+    ({'dense': {'bias': np.zeros(3)}}, r'dense/bias of shape \(3,\)'),
+    ({'other': np.zeros(3)}, 'has no such leaf'),
+  ],
+)
+def test_a_base_is_a_part_of_the_model(base, words):
+  fresh = state.create_state(make_params(), optax.sgd(0.1), False)
+  with pytest.raises(ValueError, match=words):
+    state.branch(fresh, base, 'b')
