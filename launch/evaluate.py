@@ -11,7 +11,7 @@ retention, cost) need no checkpoint.
 """
 
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags, logging
@@ -25,7 +25,7 @@ from mirage_jax.evaluation.outputs import staged
 _SUITE = flags.DEFINE_string(
   'suite',
   'closed_loop,exploration,own_return',
-  f'Some of {", ".join(suites.SUITES)} with commas between them, or all.',
+  f'Some of {", ".join(suites.NAMES)} with commas between them, or all.',
 )
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', None, 'Workdirs, released folders or shipped names, by commas.'
@@ -75,10 +75,10 @@ def main(_) -> dict[str, Any]:
     seed=_SEED.value,
   )
   figures = {}
-  for name in names:
-    print(f'{name}: starting', flush=True)
-    table = run_suite(suites.SUITES[name], setting, entrants, output, name)
-    figures[name] = reports.headline(table)
+  for group in suites.groups(names):
+    print(f'{", ".join(group)}: starting', flush=True)
+    for name, table in run_group(group, setting, entrants, output).items():
+      figures[name] = reports.headline(table)
   return {'metrics': str(output / 'metrics.json'), **figures}
 
 
@@ -88,12 +88,12 @@ def choose_suites(text: str) -> list[str]:
   Raises:
     ValueError: for an unknown one, or none.
   """
-  names = list(suites.SUITES) if text == 'all' else flag_list(text)
-  unknown = [name for name in names if name not in suites.SUITES]
+  names = list(suites.NAMES) if text == 'all' else flag_list(text)
+  unknown = [name for name in names if name not in suites.NAMES]
   if unknown or not names:
     raise ValueError(
       f"unknown suite '{','.join(unknown)}'; have "
-      f'{", ".join(suites.SUITES)}, all'
+      f'{", ".join(suites.NAMES)}, all'
     )
   return names
 
@@ -107,21 +107,22 @@ def open_asked(names: list[str]) -> dict[str, Entrant]:
   return {}
 
 
-def run_suite(
-  suite: Callable[..., reports.Suite],
+def run_group(
+  names: Sequence[str],
   setting: suites.Setting,
   entrants: Mapping[str, Entrant],
   output: pathlib.Path,
-  name: str,
-) -> reports.Suite:
-  """Runs one suite and writes what it found."""
+) -> dict[str, reports.Suite]:
+  """Runs suites that are played together and writes what they found."""
   with staged(output) as folder:
-    table = suite(setting, entrants, folder)
-    text = describe(name, setting, table)
-    reports.write_text(folder / f'{name}.md', text)
-  reports.write_metrics(output / 'metrics.json', {name: table})
-  print(text, flush=True)
-  return table
+    tables = suites.run(names, setting, entrants, folder)
+    texts = {name: describe(name, setting, x) for name, x in tables.items()}
+    for name, text in texts.items():
+      reports.write_text(folder / f'{name}.md', text)
+  reports.write_metrics(output / 'metrics.json', tables)
+  for text in texts.values():
+    print(text, flush=True)
+  return tables
 
 
 def describe(name: str, setting: suites.Setting, table: reports.Suite) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from launch.playing import Entrant
 from mirage_jax import worlds
 from mirage_jax.evaluation import (
+  contests,
+  controls,
   cost,
-  own_return,
   protocols,
   readout,
   readout_figures,
@@ -20,8 +21,14 @@ from mirage_jax.evaluation import (
   scenes,
   videos,
 )
-from mirage_jax.evaluation.contests import Contest, Result
+from mirage_jax.evaluation.calibration import Calibration
+from mirage_jax.evaluation.contests import Contest, Result, Score
+from mirage_jax.evaluation.memory_gain import MemoryGain
+from mirage_jax.evaluation.object_consistency import ObjectConsistency
+from mirage_jax.evaluation.own_return import OwnReturn
+from mirage_jax.evaluation.protocols import ClosedLoop, Exploration
 from mirage_jax.evaluation.reports import Suite
+from mirage_jax.evaluation.rollouts import Player
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Memory
 
@@ -43,10 +50,39 @@ class Setting:
   seed: int
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stage:
+  """Episodes that several suites share.
+
+  Attributes:
+    path: of the camera, in worlds.
+    folder_path: of the camera, in folders.
+    window_only: whether no more is observed than the models' windows.
+    controls: players that stand beside the models.
+  """
+
+  path: str
+  folder_path: str
+  window_only: bool = False
+  controls: Mapping[str, Player] = dataclasses.field(
+    default_factory=lambda: controls.CONTROLS
+  )
+
+
+RETURN = Stage('out_and_back', 'out_and_back')
+EXPLORE = Stage('explore', 'clip')
+OWN = Stage(
+  'out_and_back',
+  'out_and_back',
+  window_only=True,
+  controls={**controls.CONTROLS, 'ground_truth': controls.ground_truth},
+)
+
+
 def _open(
-  setting: Setting, entrants: Mapping[str, Entrant], path: str
+  setting: Setting, entrants: Mapping[str, Entrant], stage: Stage
 ) -> Sequence[Clip]:
-  """The episodes of a closed-loop suite, at the size of the models."""
+  """The episodes of a stage, at the size of the models."""
   generated = setting.frames - setting.observed
   if generated < 1:
     raise ValueError(
@@ -54,9 +90,10 @@ def _open(
       f'{setting.observed} observed frames; raise --frames'
     )
   height, width = next(iter(entrants.values())).size
+  world = setting.source in worlds.KINDS
   request = scenes.Request(
     setting.source,
-    path,
+    stage.path if world else stage.folder_path,
     setting.observed,
     generated,
     height,
@@ -69,15 +106,19 @@ def _open(
   return clips
 
 
-def _play(
-  run: Callable[..., Result],
+def play(
+  names: Sequence[str],
   setting: Setting,
   entrants: Mapping[str, Entrant],
-  path: str,
   folder: pathlib.Path,
-) -> Suite:
-  """Plays a closed-loop suite along `path` and draws what it found."""
-  clips = _open(setting, entrants, path)
+) -> dict[str, Suite]:
+  """Plays the stage that these suites share; draws what each found."""
+  stage = OF_MODELS[names[0]][0]
+  if stage.window_only:
+    windows = [entrant.window[0] for entrant in entrants.values()]
+    observed = max(OWN_OBSERVED, *windows)
+    setting = dataclasses.replace(setting, observed=observed)
+  clips = _open(setting, entrants, stage)
   contest = Contest(
     players={name: entrant.player for name, entrant in entrants.items()},
     windows=[entrant.window for entrant in entrants.values()],
@@ -87,12 +128,16 @@ def _play(
     seed=setting.seed,
     examples=setting.videos,
   )
-  result = run(clips, contest)
-  table = reports.summarise(result, list(entrants), setting.seed)
-  draw(folder, run.__name__, result, table, list(entrants))
-  for fact, value in result.facts.items():
-    print(f'{run.__name__}: {fact} = {value}')
-  return table
+  scores = {name: OF_MODELS[name][1](setting.seed) for name in names}
+  results = contests.play(clips, contest, scores, stage.controls)
+  tables = {}
+  for name, result in results.items():
+    table = reports.summarise(result, list(entrants), setting.seed)
+    draw(folder, name, result, table, list(entrants))
+    for fact, value in result.facts.items():
+      print(f'{name}: {fact} = {value}')
+    tables[name] = table
+  return tables
 
 
 def draw(
@@ -105,7 +150,7 @@ def draw(
   """Writes the plots and videos of a closed-loop suite."""
   for i, (title, curve) in enumerate(result.curves.items()):
     reports.plot_curve(folder / f'plots/{name}_curve{i}.png', title, curve)
-  for metric in list(next(iter(result.values.values())))[:2]:
+  for metric in list(next(iter(result.values.values()), {}))[:2]:
     reports.plot_scores(folder / f'plots/{name}_{metric}.png', table, metric)
   for i, example in enumerate(result.examples):
     shown = [*models, 'oracle_memory']
@@ -114,24 +159,6 @@ def draw(
     videos.write_video(folder / f'videos/{name}_{i}.mp4', frames)
     sheet = videos.contact_sheet(frames, 12, columns=2)
     videos.write_picture(folder / f'videos/{name}_{i}.png', sheet)
-
-
-def closed_loop(setting, entrants, folder) -> Suite:
-  """Leave and return, against the truth."""
-  return _play(protocols.closed_loop, setting, entrants, 'out_and_back', folder)
-
-
-def exploration(setting, entrants, folder) -> Suite:
-  """Places that nobody has seen, against the truth."""
-  path = 'explore' if setting.source in worlds.KINDS else 'clip'
-  return _play(protocols.exploration, setting, entrants, path, folder)
-
-
-def own_returns(setting, entrants, folder) -> Suite:
-  """Return to generated places, against the own first view."""
-  observed = max([OWN_OBSERVED, *(x.window[0] for x in entrants.values())])
-  setting = dataclasses.replace(setting, observed=observed)
-  return _play(own_return.own_return, setting, entrants, 'out_and_back', folder)
 
 
 def _memories(entrants: Mapping[str, Entrant]) -> dict[str, Memory]:
@@ -227,12 +254,39 @@ NOTES: Mapping[str, str] = {
     'elsewhere; a frozen video has 0.'
   ),
 }
-OF_MODELS = ('closed_loop', 'exploration', 'own_return')
-SUITES: Mapping[str, Callable[..., Suite]] = {
-  'closed_loop': closed_loop,
-  'exploration': exploration,
-  'own_return': own_returns,
+# The stage of each suite of models, and what scores it, made from a seed.
+OF_MODELS: Mapping[str, tuple[Stage, Callable[[int], Score]]] = {
+  'closed_loop': (RETURN, lambda seed: ClosedLoop()),
+  'memory_gain': (RETURN, MemoryGain),
+  'object_consistency': (RETURN, ObjectConsistency),
+  'calibration': (RETURN, Calibration),
+  'exploration': (EXPLORE, Exploration),
+  'own_return': (OWN, lambda seed: OwnReturn()),
+}
+OF_MEMORIES: Mapping[str, Callable[..., Suite]] = {
   'readout': held_out_views,
   'retention': retained,
   'cost': costs,
 }
+NAMES = (*OF_MODELS, *OF_MEMORIES)
+
+
+def groups(names: Sequence[str]) -> list[list[str]]:
+  """Suites that are played together, in the order of their first."""
+  found: dict[Stage | str, list[str]] = {}
+  for name in names:
+    key = OF_MODELS[name][0] if name in OF_MODELS else name
+    found.setdefault(key, []).append(name)
+  return list(found.values())
+
+
+def run(
+  names: Sequence[str],
+  setting: Setting,
+  entrants: Mapping[str, Entrant],
+  folder: pathlib.Path,
+) -> dict[str, Suite]:
+  """Runs one of the `groups`."""
+  if names[0] in OF_MODELS:
+    return play(names, setting, entrants, folder)
+  return {name: OF_MEMORIES[name](setting, entrants, folder) for name in names}

@@ -1,17 +1,19 @@
 """A contest: players, the episodes they play, and what is kept of them."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
+from mirage_jax.arrays import Array
 from mirage_jax.evaluation import visibility
 from mirage_jax.evaluation.progress import Progress
 from mirage_jax.evaluation.rollouts import Player, Rollout, check_observed
-from mirage_jax.evaluation.statistics import Interval
-from mirage_jax.geometry.clips import Clip
+from mirage_jax.evaluation.statistics import Interval, Sampled
+from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.models.video import fill_masks
 
 Values = dict[str, dict[str, np.ndarray]]
@@ -58,6 +60,8 @@ class Result:
   Attributes:
     values: `{player: {metric: one number an episode}}`.
     intervals: figures that are not means over episodes.
+    sampled: figures that are not means either, with their resamples, so that
+      models can be compared.
     curves: `{curve: {player: (x, y)}}`.
     examples: for videos.
     facts: numbers that describe the episodes.
@@ -65,6 +69,9 @@ class Result:
 
   values: Values = dataclasses.field(default_factory=dict)
   intervals: dict[str, dict[str, Interval]] = dataclasses.field(
+    default_factory=dict
+  )
+  sampled: dict[str, dict[str, Sampled]] = dataclasses.field(
     default_factory=dict
   )
   curves: dict[str, Curve] = dataclasses.field(default_factory=dict)
@@ -79,10 +86,61 @@ class Result:
       kept[metric] = np.concatenate([kept.get(metric, np.zeros(0)), numbers])
 
 
+@dataclasses.dataclass(frozen=True)
+class Played:
+  """A batch of episodes and what every player made of it.
+
+  Attributes:
+    episodes: `[b, s, ...]` whole episodes, with their objects if there are any.
+    observed: frames given at the start.
+    window: `[t, s]` which frames any model had in its window.
+    rollouts: by player.
+  """
+
+  episodes: Clip
+  observed: int
+  window: np.ndarray
+  rollouts: Mapping[str, Rollout]
+
+  @functools.cached_property
+  def clips(self) -> Clip:
+    """The episodes without their objects, masks filled."""
+    return fill_masks(self.episodes)
+
+  @functools.cached_property
+  def truth(self) -> Clip:
+    """The true frames after the observed ones."""
+    return take_frames(self.clips, slice(self.observed, None), axis=1)
+
+  @functools.cached_property
+  def returned(self) -> visibility.Returned:
+    """Which pixels of these frames come back into view."""
+    found = visibility.find_returned_batch(
+      self.clips, self.window, self.observed
+    )
+    return jax.tree.map(np.asarray, found)
+
+
+@runtime_checkable
+class Score(Protocol):
+  """A suite: what it makes of the episodes while they are played."""
+
+  def add(self, played: Played, result: Result) -> Array | None:
+    """Scores a batch; returns the pixels `[b, t, h, w]` that videos show."""
+    ...
+
+  def finish(self, result: Result) -> None:
+    """Adds what needs all episodes."""
+
+
 def load_clips(source: Any, indices: Sequence[int]) -> Clip:
-  """The clips of a source as one batch, masks filled and objects dropped."""
-  clips = [fill_masks(source[i]) for i in indices]
-  return jax.tree.map(lambda *x: np.stack(x), *clips)
+  """The clips of a source as one batch, absent masks filled."""
+  clips = [source[i] for i in indices]
+  filled = [
+    dataclasses.replace(clip, dynamic=full.dynamic, sky=full.sky)
+    for clip, full in zip(clips, map(fill_masks, clips), strict=True)
+  ]
+  return jax.tree.map(lambda *x: np.stack(x), *filled)
 
 
 def batches(source: Any, contest: Contest) -> Iterator[tuple[Clip, Any]]:
@@ -112,26 +170,55 @@ def joined_windows(frames: int, contest: Contest) -> np.ndarray:
   return np.any(each, axis=0)
 
 
-def play_all(
-  name: str,
+def play(
   source: Any,
   contest: Contest,
-  added: Mapping[str, Player],
-  score: Callable[[Clip, dict[str, Rollout], Result], np.ndarray],
-) -> Result:
-  """Plays every batch with every player and lets `score` add to the result."""
-  result, players = Result(), {**contest.players, **added}
-  progress = Progress(f'{name}: episodes', contest.episodes)
-  for clips, key in batches(source, contest):
-    rollouts = {
-      name: jax.tree.map(np.asarray, player(clips, contest.observed, key))
-      for name, player in players.items()
-    }
-    masks = np.asarray(score(clips, rollouts, result))
-    for i in range(min(len(masks), contest.examples - len(result.examples))):
-      one = jax.tree.map(lambda x, i=i: x[i], (clips, masks, rollouts))
-      truth, mask, made = one
-      example = Example(truth, contest.observed, mask, made)
-      result.examples.append(example)
-    progress.advance(len(masks))
-  return result
+  scores: Mapping[str, Score],
+  controls: Mapping[str, Player],
+) -> dict[str, Result]:
+  """Plays every batch with every player once, for all `scores`.
+
+  Args:
+    source: clips with exact depth; their first frames are given, the rest is
+      generated along the clip's own cameras.
+    contest: who plays.
+    scores: the suites, by name.
+    controls: players that stand beside the models.
+
+  Returns:
+    What each suite found.
+
+  Raises:
+    ValueError: too few clips, or too short ones.
+  """
+  results = {name: Result() for name in scores}
+  players = {**contest.players, **controls}
+  progress = Progress(f'{", ".join(scores)}: episodes', contest.episodes)
+  for episodes, key in batches(source, contest):
+    window = joined_windows(episodes.time_s.shape[1], contest)
+    clips, rollouts = fill_masks(episodes), {}
+    for name, player in players.items():
+      rollout = player(clips, contest.observed, key)
+      rollout = dataclasses.replace(rollout, states=None)
+      rollouts[name] = jax.tree.map(np.asarray, rollout)
+    played = Played(episodes, contest.observed, window, rollouts)
+    for name, score in scores.items():
+      mask = score.add(played, results[name])
+      if mask is not None:
+        keep_examples(played, mask, results[name], contest.examples)
+    progress.advance(len(clips.time_s))
+  for name, score in scores.items():
+    score.finish(results[name])
+  return results
+
+
+def keep_examples(
+  played: Played, mask: Array, result: Result, wanted: int
+) -> None:
+  """Keeps the first episodes of a batch until there are `wanted` in all."""
+  for i in range(min(len(mask), wanted - len(result.examples))):
+    one = jax.tree.map(
+      lambda x, i=i: x[i], (played.clips, mask, dict(played.rollouts))
+    )
+    truth, its_mask, made = one
+    result.examples.append(Example(truth, played.observed, its_mask, made))

@@ -1,26 +1,17 @@
 """Distances between two sets of features: kernel (KID) and Frechet.
 
 Both are asked per episode, since frames of one episode are not independent: the
-kernel distance compares frames of different episodes only, which keeps it
-unbiased, and its interval resamples episodes.
+kernel distance compares features of different episodes only, which keeps it
+unbiased, and resamples are of episodes. Features are first put in units of the
+real set's spread.
 """
 
 import numpy as np
 
-from mirage_jax.arrays import Array, Float
-from mirage_jax.evaluation.statistics import Interval
+from mirage_jax.arrays import Array, Float, Int
+from mirage_jax.evaluation.statistics import Sampled
 
-
-def _block_means(
-  x: Float[Array, 'e t f'], y: Float[Array, 'e t f']
-) -> Float[Array, 'e e']:
-  """Mean cubic kernel between the frames of each pair of episodes."""
-  episodes, frames, width = x.shape
-  flat_x = x.reshape(-1, width).astype(np.float64)
-  flat_y = y.reshape(-1, width).astype(np.float64)
-  kernel = (flat_x @ flat_y.T / width + 1) ** 3
-  shape = (episodes, frames, episodes, y.shape[1])
-  return kernel.reshape(shape).mean((1, 3))
+KERNEL_RESAMPLES, FRECHET_RESAMPLES = 1000, 200
 
 
 def _scaled(real: Array, *sets: Array) -> list[Array]:
@@ -29,69 +20,126 @@ def _scaled(real: Array, *sets: Array) -> list[Array]:
   One scale for all features: some hardly vary in a small real set, and must
   not count for more than those that do.
   """
-  flat = real.reshape(-1, real.shape[-1]).astype(np.float64)
+  flat = np.asarray(real, np.float64)
   centre = flat.mean(0)
   spread = np.sqrt(((flat - centre) ** 2).mean()) + 1e-12
-  return [(x - centre) / spread for x in (real, *sets)]
+  return [(np.asarray(x, np.float64) - centre) / spread for x in (real, *sets)]
+
+
+def _draws(episodes: int, resamples: int, seed: int) -> Float[Array, 'r e']:
+  """How often each episode is drawn; the first row has each once."""
+  rng = np.random.default_rng(seed)
+  share = np.full(episodes, 1 / episodes)
+  drawn = rng.multinomial(episodes, share, resamples)
+  return np.concatenate([np.ones((1, episodes)), drawn])
+
+
+def _starts(episode: Int[Array, 'n']) -> Int[Array, 'e']:
+  """Where each episode begins.
+
+  Raises:
+    ValueError: for fewer than two episodes, or not in their order.
+  """
+  if (np.diff(episode) < 0).any():
+    raise ValueError('features are not in the order of their episodes')
+  starts = np.unique(episode, return_index=True)[1]
+  if len(starts) < 2:
+    raise ValueError(f'a distance of {len(starts)} episode; give at least 2')
+  return starts
 
 
 def kernel_distance(
-  real: Float[Array, 'e t f'],
-  generated: Float[Array, 'e t f'],
+  real: Float[Array, 'n f'],
+  generated: Float[Array, 'n f'],
+  episode: Int[Array, 'n'],
   seed: int = 0,
-  resamples: int = 1000,
-) -> Interval:
-  """Kernel distance of generated from real frames (KID, Binkowski 2018).
+) -> Sampled:
+  """Kernel distance of generated from real features (KID, Binkowski 2018).
 
-  Features are first put in units of the real set's spread. Squared MMD with the
-  cubic kernel over pairs of frames of different episodes; may be slightly
-  negative when the sets are alike.
+  Squared MMD with the cubic kernel over pairs of different episodes; may be
+  slightly negative when the sets are alike.
 
-  Returns:
-    The distance with its bootstrap interval over episodes.
+  Args:
+    real: features.
+    generated: as many.
+    episode: of each, rising.
+    seed: of the resampling.
 
   Raises:
-    ValueError: for fewer than two episodes.
+    ValueError: for fewer than two episodes, or not in their order.
   """
-  n = len(real)
-  if n < 2:
-    raise ValueError(f'kernel distance of {n} episode; give at least 2')
-  real, generated = _scaled(np.asarray(real), np.asarray(generated))
-  within = _block_means(real, real) + _block_means(generated, generated)
-  blocks = within - 2 * _block_means(real, generated)
-  blocks = np.array((blocks + blocks.T) / 2)
-  np.fill_diagonal(blocks, 0.0)
+  starts = _starts(episode)
+  x, y = _scaled(real, generated)
 
-  def distance(weights):
-    pairs = weights.sum(-1) ** 2 - (weights**2).sum(-1)
-    total = np.einsum('...i,ij,...j->...', weights, blocks, weights)
-    return total / np.maximum(pairs, 1e-9)
+  def blocks(a, b):
+    kernel = (a @ b.T / a.shape[1] + 1) ** 3
+    rows = np.add.reduceat(kernel, starts, 0)
+    return np.add.reduceat(rows, starts, 1)
 
-  draws = np.random.default_rng(seed).multinomial(n, np.ones(n) / n, resamples)
-  low, high = np.quantile(distance(draws.astype(np.float64)), (0.025, 0.975))
-  mean = distance(np.ones(n))
-  return {'mean': float(mean), 'low': float(low), 'high': float(high), 'n': n}
+  between = blocks(x, y)
+  total = blocks(x, x) + blocks(y, y) - between - between.T
+  np.fill_diagonal(total, 0.0)
+  sizes = np.diff(np.append(starts, len(episode)))
+  pairs = np.outer(sizes, sizes) * (1.0 - np.eye(len(sizes)))
+  weights = _draws(len(starts), KERNEL_RESAMPLES, seed)
+  form = lambda m: np.einsum('ri,ij,rj->r', weights, m, weights)
+  values = form(total) / np.maximum(form(pairs), 1e-9)
+  return Sampled(values[0], values[1:], len(starts))
 
 
 def frechet_distance(
   real: Float[Array, 'n f'],
   generated: Float[Array, 'n f'],
+  episode: Int[Array, 'n'],
+  seed: int = 0,
   components: int = 64,
-) -> float:
+) -> Sampled:
   """Frechet distance of Gaussians fitted to both sets (Heusel et al. 2017).
 
-  Taken in the leading principal components of the real set, in units of its
-  spread. Biased upwards for few samples: compare at equal n only.
+  Taken in the leading principal components of the real set. Biased upwards for
+  few samples, resamples even more: compare at equal n only. `n` counts
+  features.
+
+  Raises:
+    ValueError: for fewer than two episodes, or not in their order.
   """
-  real, generated = _scaled(np.asarray(real), np.asarray(generated))
-  real, generated = real.astype(np.float64), generated.astype(np.float64)
-  components = min(components, real.shape[1], len(real) - 1)
-  basis = np.linalg.svd(real - real.mean(0), full_matrices=False)[2]
-  x, y = real @ basis[:components].T, generated @ basis[:components].T
-  cov_x, cov_y = np.cov(x.T), np.cov(y.T)
-  values, vectors = np.linalg.eigh(np.atleast_2d(cov_x))
+  starts = _starts(episode)
+  x, y = _scaled(real, generated)
+  components = min(components, x.shape[1], len(x) - 1)
+  basis = np.linalg.svd(x, full_matrices=False)[2][:components].T
+  x, y = x @ basis, y @ basis
+
+  def moments(z):
+    parts = np.split(z, starts[1:])
+    return [
+      np.stack([p.sum(0) for p in parts]),
+      np.stack([p.T @ p for p in parts]),
+    ]
+
+  sizes = np.diff(np.append(starts, len(episode)))
+  parts = [*moments(x), *moments(y)]
+  values = []
+  for weight in _draws(len(starts), FRECHET_RESAMPLES, seed):
+    count = weight @ sizes
+    sums = [np.tensordot(weight, part, 1) for part in parts]
+    values.append(_frechet(count, *sums))
+  return Sampled(values[0], np.array(values[1:]), len(episode))
+
+
+def _frechet(
+  n: float,
+  sum_x: Float[Array, 'c'],
+  products_x: Float[Array, 'c c'],
+  sum_y: Float[Array, 'c'],
+  products_y: Float[Array, 'c c'],
+) -> float:
+  """The distance from sums over n features and their products."""
+  x, y = sum_x / n, sum_y / n
+  cov_x = (products_x - n * np.outer(x, x)) / (n - 1)
+  cov_y = (products_y - n * np.outer(y, y)) / (n - 1)
+  values, vectors = np.linalg.eigh(cov_x)
   root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
-  cross = np.linalg.eigvalsh(root @ np.atleast_2d(cov_y) @ root)
-  shift = ((x.mean(0) - y.mean(0)) ** 2).sum()
-  trace = np.trace(np.atleast_2d(cov_x)) + np.trace(np.atleast_2d(cov_y))
-  return float(shift + trace - 2 * np.sqrt(np.maximum(cross, 0)).sum())
+  cross = np.linalg.eigvalsh(root @ cov_y @ root)
+  trace = np.trace(cov_x) + np.trace(cov_y)
+  overlap = 2 * np.sqrt(np.maximum(cross, 0)).sum()
+  return float(((x - y) ** 2).sum() + trace - overlap)

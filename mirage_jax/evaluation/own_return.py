@@ -14,8 +14,6 @@ farthest camera, at least `ELSEWHERE_M` of `pose_distance` away):
 video's is 0.
 """
 
-from typing import Any
-
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -23,12 +21,7 @@ import numpy as np
 
 from mirage_jax.arrays import Array, Bool, Int
 from mirage_jax.evaluation import controls, metrics, perceptual
-from mirage_jax.evaluation.contests import (
-  Contest,
-  Result,
-  joined_windows,
-  play_all,
-)
+from mirage_jax.evaluation.contests import Played, Result
 from mirage_jax.evaluation.visibility import visibility
 from mirage_jax.geometry.clips import Clip, take_frames
 
@@ -109,26 +102,23 @@ def _compare(truth: Clip, rgb: Array, pairs: Pairs):
   return jax.lax.map(one, (truth, rgb, pairs))
 
 
-def own_return(source: Any, contest: Contest) -> Result:
+class OwnReturn:
   """A player's second view of what it made up, against its own first view.
 
-  Returns:
-    `own_psnr_db` over all compared pixels of an episode; `own_lpips` over its
-    frames of which at least a tenth is compared (other pixels are equal in
-    both pictures); `own_contrast_db`.
-
-  Raises:
-    ValueError: too few clips, or too short ones.
+  `own_psnr_db` is over all compared pixels of an episode; `own_lpips` over its
+  frames of which at least a tenth is compared (other pixels are equal in both
+  pictures); `own_contrast_db`.
   """
 
-  def score(clips, rollouts, result):
-    window = jnp.asarray(joined_windows(clips.time_s.shape[1], contest))
-    clips = jax.tree.map(jnp.asarray, clips)
-    pairs = find_pairs_batch(clips, window, contest.observed)
-    truth = take_frames(clips, slice(contest.observed, None), axis=1)
+  def add(self, played: Played, result: Result) -> Array:
+    """Scores a batch by its revisits of generated places."""
+    clips = jax.tree.map(jnp.asarray, played.clips)
+    window = jnp.asarray(played.window)
+    pairs = find_pairs_batch(clips, window, played.observed)
     frames = pairs.mask.mean((2, 3)) >= MIN_SHARE
-    for name, rollout in rollouts.items():
+    for name, rollout in played.rollouts.items():
       rgb = jnp.asarray(rollout.clip.rgb)
+      truth = jax.tree.map(jnp.asarray, played.truth)
       revisit, gain, first = _compare(truth, rgb, pairs)
       distance = perceptual.lpips(metrics.unit_rgb(rgb), first)
       result.add(
@@ -141,5 +131,5 @@ def own_return(source: Any, contest: Contest) -> Result:
       )
     return np.asarray(pairs.mask)
 
-  added = {**controls.CONTROLS, 'ground_truth': controls.ground_truth}
-  return play_all('own_return', source, contest, added, score)
+  def finish(self, result: Result) -> None:
+    """Nothing needs all episodes."""

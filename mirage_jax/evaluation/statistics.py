@@ -6,12 +6,43 @@ were used. With the same seed and number of episodes the same episodes are drawn
 for every metric, so intervals of paired differences are honest.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from mirage_jax.arrays import Array, Float
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+  """A figure that is no mean, with its bootstrap resamples.
+
+  Attributes:
+    value: of all episodes.
+    samples: `[r]` of resampled ones; the same draws for every player.
+    n: what it was made of.
+  """
+
+  value: float
+  samples: Float[np.ndarray, 'r']
+  n: int
+
+  def interval(self) -> 'Interval':
+    """The figure with its 95 % percentile interval."""
+    return _as_interval(self.value, self.samples, self.n)
+
+  def minus(self, other: 'Sampled') -> 'Interval':
+    """Interval of the difference, resample by resample."""
+    samples = self.samples - other.samples
+    return _as_interval(self.value - other.value, samples, self.n)
+
+  def change_from(self, other: 'Sampled') -> 'Interval':
+    """Interval of this over the other, minus 1; for positive figures."""
+    samples = self.samples / other.samples - 1
+    return _as_interval(self.value / other.value - 1, samples, self.n)
+
 
 # mean, low, high (None where there is nothing to average) and n.
 Interval = dict[str, Any]
@@ -91,6 +122,23 @@ def paired_ratio(
   Raises:
     ValueError: when the two are not of the same episodes.
   """
+  found = ratio_of_means(values, reference, seed, resamples)
+  if found['n']:
+    found |= {k: found[k] - 1 for k in ('mean', 'low', 'high')}
+  return found
+
+
+def ratio_of_means(
+  values: Float[Array, 'n'] | Sequence[float],
+  reference: Float[Array, 'n'] | Sequence[float],
+  seed: int = 0,
+  resamples: int = RESAMPLES,
+) -> Interval:
+  """Interval of mean(values) / mean(reference); 0 where both are 0.
+
+  Raises:
+    ValueError: when the two are not of the same episodes.
+  """
   paired_difference(values, reference, seed, resamples=1)
   pair = np.stack([values, reference]).astype(np.float64)
   pair = pair[:, np.isfinite(pair).all(0)]
@@ -98,9 +146,34 @@ def paired_ratio(
   if n == 0:
     return {'mean': None, 'low': None, 'high': None, 'n': 0}
   draws = np.random.default_rng(seed).integers(0, n, (resamples, n))
-  top, bottom = pair[:, draws].mean(-1)
-  value = pair[0].mean() / pair[1].mean() - 1
-  return _as_interval(value, top / bottom - 1, n)
+
+  def ratio(top, bottom):
+    return top / np.where((top == 0) & (bottom == 0), 1.0, bottom)
+
+  samples = ratio(*pair[:, draws].mean(-1))
+  return _as_interval(ratio(*pair.mean(-1)), samples, n)
+
+
+def of_sums(
+  statistic: Callable[[Array], Array],
+  parts: Float[Array, 'n ...'],
+  seed: int = 0,
+  resamples: int = RESAMPLES,
+) -> Interval:
+  """Interval of a statistic of the sum over episodes.
+
+  Args:
+    statistic: of sums `[*m, ...]`, one number each.
+    parts: what each episode adds.
+    seed: of the resampling.
+    resamples: how many sums to draw.
+  """
+  parts = np.asarray(parts, np.float64)
+  n = len(parts)
+  rng = np.random.default_rng(seed)
+  weights = rng.multinomial(n, np.full(n, 1 / n), resamples)
+  samples = np.asarray(statistic(np.tensordot(weights, parts, 1)))
+  return _as_interval(float(statistic(parts.sum(0))), samples, n)
 
 
 def summarise(

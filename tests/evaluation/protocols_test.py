@@ -85,11 +85,14 @@ def test_a_perfect_readout_of_half_the_pixels_covers_half():
 
 @functools.cache
 def played(name):
-  return {
-    'closed_loop': protocols.closed_loop,
-    'exploration': protocols.exploration,
-    'own_return': own_return.own_return,
-  }[name](SOURCE, contest(windows=[WINDOWS[name]]))
+  score = {
+    'closed_loop': protocols.ClosedLoop,
+    'exploration': protocols.Exploration,
+    'own_return': own_return.OwnReturn,
+  }[name]()
+  added = {**controls.CONTROLS, 'ground_truth': controls.ground_truth}
+  setting = contest(windows=[WINDOWS[name]])
+  return contests.play(SOURCE, setting, {name: score}, added)[name]
 
 
 def mean(suite, player, metric):
@@ -113,7 +116,7 @@ def test_more_noise_is_worse_in_every_metric(metric, sign):
 
 def test_the_controls_stand_in_the_same_table_in_their_order():
   names = set(played('closed_loop').values)
-  assert names == {'good', 'bad', *controls.CONTROLS}
+  assert names == {'good', 'bad', 'ground_truth', *controls.CONTROLS}
   scores = [
     mean('closed_loop', name, 'returned_psnr_db')
     for name in ('oracle_memory', 'frozen_video')
@@ -143,9 +146,9 @@ def test_quality_is_told_by_age_and_by_frame():
 
 
 def test_exploration_tells_real_from_noisy_frames():
-  intervals = played('exploration').intervals
+  sampled = played('exploration').sampled
   for distance in ('kid', 'frechet'):
-    good, bad = (intervals[p][distance]['mean'] for p in ('good', 'bad'))
+    good, bad = (sampled[p][distance].value for p in ('good', 'bad'))
     assert bad > good
   assert mean('exploration', 'good', 'fresh_psnr_db') > 25
 
@@ -168,7 +171,8 @@ def test_a_consistent_fiction_is_a_perfect_own_return():
     return Rollout(rest.replace(rgb=255 - np.asarray(rest.rgb)))
 
   alone = contest(players={'fiction': fiction}, windows=[(1, 1)])
-  result = own_return.own_return(SOURCE, alone)
+  score = own_return.OwnReturn()
+  result = contests.play(SOURCE, alone, {'own': score}, {})['own']
   assert result.values['fiction']['own_psnr_db'][0] > 35
 
 
