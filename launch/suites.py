@@ -25,6 +25,7 @@ from mirage_jax.evaluation.calibration import Calibration
 from mirage_jax.evaluation.contests import Contest, Result, Score
 from mirage_jax.evaluation.memory_gain import MemoryGain
 from mirage_jax.evaluation.object_consistency import ObjectConsistency
+from mirage_jax.evaluation.object_position import ObjectPosition
 from mirage_jax.evaluation.own_return import OwnReturn
 from mirage_jax.evaluation.protocols import ClosedLoop, Exploration
 from mirage_jax.evaluation.reports import Suite
@@ -259,6 +260,7 @@ OF_MODELS: Mapping[str, tuple[Stage, Callable[[int], Score]]] = {
   'closed_loop': (RETURN, lambda seed: ClosedLoop()),
   'memory_gain': (RETURN, MemoryGain),
   'object_consistency': (RETURN, ObjectConsistency),
+  'object_position': (RETURN, lambda seed: ObjectPosition()),
   'calibration': (RETURN, Calibration),
   'exploration': (EXPLORE, Exploration),
   'own_return': (OWN, lambda seed: OwnReturn()),

@@ -17,6 +17,7 @@ from mirage_jax.evaluation.statistics import Interval
 
 Suite = dict[str, dict[str, Interval]]
 MARGIN_DB = 0.1
+RATIOS = ('lpips', 'right')  # metrics that are compared as ratios too
 COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 
 
@@ -24,7 +25,7 @@ def summarise(result: Result, models: Sequence[str], seed: int) -> Suite:
   """Intervals of a suite: every player, and every pair of models.
 
   A pair is named `first minus second`; its metrics are paired differences,
-  and those of LPIPS and of Frechet distances come with the relative change
+  and those of `RATIOS` and of Frechet distances come with the relative change
   `<metric>_change`.
   """
   suite = statistics.summarise(result.values, seed)
@@ -40,7 +41,7 @@ def summarise(result: Result, models: Sequence[str], seed: int) -> Suite:
       for metric in a
       if metric in b
     }
-    for metric in [m for m in pair if m.endswith('lpips')]:
+    for metric in [m for m in pair if m.endswith(RATIOS)]:
       change = statistics.paired_ratio(a[metric], b[metric], seed)
       pair[f'{metric}_change'] = change
     ours, theirs = (result.sampled.get(name, {}) for name in (first, second))
