@@ -7,7 +7,7 @@
 Writes into --output: `metrics.json`, a table of each suite (`SUITE.md`),
 `plots/` and `videos/`. Several checkpoints play the same episodes, and every
 pair of them is compared by paired differences. The suites of memories (readout,
-retention, cost) need no checkpoint.
+retention, changed, cost) need no checkpoint.
 """
 
 import pathlib
@@ -25,7 +25,8 @@ from mirage_jax.evaluation.outputs import staged
 _SUITE = flags.DEFINE_string(
   'suite',
   'closed_loop,exploration,own_return',
-  f'Some of {", ".join(suites.NAMES)} with commas between them, or all.',
+  f'Some of {", ".join(suites.NAMES)} with commas between them, or all '
+  '(but robustness).',
 )
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', None, 'Workdirs, released folders or shipped names, by commas.'
@@ -88,7 +89,7 @@ def choose_suites(text: str) -> list[str]:
   Raises:
     ValueError: for an unknown one, or none.
   """
-  names = list(suites.NAMES) if text == 'all' else flag_list(text)
+  names = list(suites.ALL) if text == 'all' else flag_list(text)
   unknown = [name for name in names if name not in suites.NAMES]
   if unknown or not names:
     raise ValueError(
@@ -101,7 +102,7 @@ def choose_suites(text: str) -> list[str]:
 def open_asked(names: list[str]) -> dict[str, Entrant]:
   """The checkpoints, which suites of models need and others may have."""
   checkpoints = flag_list(_CHECKPOINT.value)
-  needed = [name for name in names if name in suites.OF_MODELS]
+  needed = [name for name in names if name in suites.NEED_MODELS]
   if checkpoints or needed:
     return open_entrants(checkpoints, _STEPS.value, _WRITE.value)
   return {}
@@ -128,7 +129,7 @@ def run_group(
 def describe(name: str, setting: suites.Setting, table: reports.Suite) -> str:
   """A suite's report: what was done, the tables, and what they say."""
   parts = [f'## {name} ({setting.source})']
-  if name in suites.OF_MODELS:
+  if name in suites.NEED_MODELS:
     parts.append(
       f'{setting.episodes} episodes of {setting.frames} frames, '
       f'{setting.observed} observed (own_return: a window), seed '

@@ -10,6 +10,7 @@ import numpy as np
 from launch.playing import Entrant
 from mirage_jax import worlds
 from mirage_jax.evaluation import (
+  changed,
   contests,
   controls,
   cost,
@@ -18,6 +19,7 @@ from mirage_jax.evaluation import (
   readout_figures,
   reports,
   retention,
+  robustness,
   scenes,
   videos,
 )
@@ -34,7 +36,7 @@ from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Memory
 
 OWN_OBSERVED = 4
-READOUT_SCENES, RETENTION_SCENES = 16, 8
+READOUT_SCENES, RETENTION_SCENES, CHANGED_SCENES = 16, 8, 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +109,25 @@ def _open(
   return clips
 
 
+def make_contest(
+  setting: Setting,
+  entrants: Mapping[str, Entrant],
+  episodes: int,
+  disturb: contests.Disturbance | None = None,
+) -> Contest:
+  """The contest of these checkpoints."""
+  return Contest(
+    players={name: entrant.player for name, entrant in entrants.items()},
+    windows=[entrant.window for entrant in entrants.values()],
+    observed=setting.observed,
+    episodes=episodes,
+    batch=setting.batch,
+    seed=setting.seed,
+    examples=setting.videos,
+    disturb=disturb,
+  )
+
+
 def play(
   names: Sequence[str],
   setting: Setting,
@@ -120,15 +141,7 @@ def play(
     observed = max(OWN_OBSERVED, *windows)
     setting = dataclasses.replace(setting, observed=observed)
   clips = _open(setting, entrants, stage)
-  contest = Contest(
-    players={name: entrant.player for name, entrant in entrants.items()},
-    windows=[entrant.window for entrant in entrants.values()],
-    observed=setting.observed,
-    episodes=min(setting.episodes, len(clips)),
-    batch=setting.batch,
-    seed=setting.seed,
-    examples=setting.videos,
-  )
+  contest = make_contest(setting, entrants, len(clips))
   scores = {name: OF_MODELS[name][1](setting.seed) for name in names}
   results = contests.play(clips, contest, scores, stage.controls)
   tables = {}
@@ -139,6 +152,19 @@ def play(
       print(f'{name}: {fact} = {value}')
     tables[name] = table
   return tables
+
+
+def robust(setting, entrants, folder) -> Suite:
+  """The closed loop with what is observed spoiled."""
+  clips = _open(setting, entrants, RETURN)
+
+  def closed_loop(disturb: contests.Disturbance) -> Result:
+    contest = make_contest(setting, entrants, len(clips), disturb)
+    scores = {'robustness': ClosedLoop()}
+    return contests.play(clips, contest, scores, {})['robustness']
+
+  result = robustness.run(closed_loop)
+  return reports.summarise(result, list(entrants), setting.seed)
 
 
 def draw(
@@ -216,6 +242,17 @@ def retained(setting, entrants, folder) -> Suite:
   return table
 
 
+def changes(setting, entrants, folder) -> Suite:
+  """What is still shown as it was, after an object has vanished unseen."""
+  _check_world(setting, 'changed')
+  return changed.run(
+    _memories(entrants),
+    setting.source,
+    scenes=min(setting.episodes, CHANGED_SCENES),
+    seed=setting.seed,
+  )
+
+
 def costs(setting, entrants, folder) -> Suite:
   """Bytes and milliseconds against the number of chunks."""
   _check_world(setting, 'cost')
@@ -265,12 +302,17 @@ OF_MODELS: Mapping[str, tuple[Stage, Callable[[int], Score]]] = {
   'exploration': (EXPLORE, Exploration),
   'own_return': (OWN, lambda seed: OwnReturn()),
 }
-OF_MEMORIES: Mapping[str, Callable[..., Suite]] = {
+OTHERS: Mapping[str, Callable[..., Suite]] = {
+  'robustness': robust,
   'readout': held_out_views,
   'retention': retained,
+  'changed': changes,
   'cost': costs,
 }
-NAMES = (*OF_MODELS, *OF_MEMORIES)
+NAMES = (*OF_MODELS, *OTHERS)
+NEED_MODELS = (*OF_MODELS, 'robustness')
+# Ten times the closed loop, so asked for by name.
+ALL = tuple(name for name in NAMES if name != 'robustness')
 
 
 def groups(names: Sequence[str]) -> list[list[str]]:
@@ -291,4 +333,4 @@ def run(
   """Runs one of the `groups`."""
   if names[0] in OF_MODELS:
     return play(names, setting, entrants, folder)
-  return {name: OF_MEMORIES[name](setting, entrants, folder) for name in names}
+  return {name: OTHERS[name](setting, entrants, folder) for name in names}

@@ -2,13 +2,13 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 
-from mirage_jax.arrays import Array
+from mirage_jax.arrays import Array, Key
 from mirage_jax.evaluation import visibility
 from mirage_jax.evaluation.progress import Progress
 from mirage_jax.evaluation.rollouts import Player, Rollout, check_observed
@@ -16,6 +16,8 @@ from mirage_jax.evaluation.statistics import Interval, Sampled
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.models.video import fill_masks
 
+# (clips [b, s], number observed, key) -> the clips as players see them.
+Disturbance = Callable[[Clip, int, Key[jax.Array, '']], Clip]
 Values = dict[str, dict[str, np.ndarray]]
 Curve = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -32,6 +34,8 @@ class Contest:
     batch: episodes played at once.
     seed: of the players' noise.
     examples: how many episodes are kept for videos.
+    disturb: what spoils the observed frames that players are given; scores
+      know the true ones.
   """
 
   players: Mapping[str, Player]
@@ -41,6 +45,7 @@ class Contest:
   batch: int = 8
   seed: int = 0
   examples: int = 4
+  disturb: Disturbance | None = None
 
 
 @dataclasses.dataclass
@@ -197,6 +202,8 @@ def play(
   for episodes, key in batches(source, contest):
     window = joined_windows(episodes.time_s.shape[1], contest)
     clips, rollouts = fill_masks(episodes), {}
+    if contest.disturb is not None:
+      clips = contest.disturb(clips, contest.observed, key)
     for name, player in players.items():
       rollout = player(clips, contest.observed, key)
       rollout = dataclasses.replace(rollout, states=None)

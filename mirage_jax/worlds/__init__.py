@@ -1,6 +1,6 @@
 """Procedural worlds with exact ground truth, rendered in JAX."""
 
-from mirage_jax.worlds.clips import make_clip, make_scene
+from mirage_jax.worlds.clips import make_changed_clips, make_clip, make_scene
 from mirage_jax.worlds.config import KINDS, PATHS, WorldConfig
 from mirage_jax.worlds.paths import make_path
 from mirage_jax.worlds.rendering import render
@@ -11,6 +11,7 @@ __all__ = [
   'PATHS',
   'Scene',
   'WorldConfig',
+  'make_changed_clips',
   'make_clip',
   'make_path',
   'make_scene',

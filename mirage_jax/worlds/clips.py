@@ -14,6 +14,7 @@ from mirage_jax.worlds.paths import make_path
 from mirage_jax.worlds.rendering import render
 from mirage_jax.worlds.rooms import make_rooms
 from mirage_jax.worlds.scenes import Scene
+from mirage_jax.worlds.solids import keep
 from mirage_jax.worlds.streets import make_streets
 
 _PHASES = 8  # tried for each mover
@@ -41,6 +42,31 @@ def make_clip(key: Key[Array, ''], config: WorldConfig) -> Clip:
   time_s = jnp.arange(config.frames) / config.fps
   scene = keep_apart(phases, scene, cameras, time_s)
   return render(scene, cameras, time_s, config)
+
+
+def make_changed_clips(
+  key: Key[Array, ''], config: WorldConfig
+) -> tuple[Clip, Clip]:
+  """A random clip, and the same one without a static object.
+
+  What goes is the object that most of the clip's pixels show. Jit with `config`
+  static, as `make_clip`.
+  """
+  build, walk = jax.random.split(key)
+  scene = make_scene(build, config)
+  cameras = make_path(walk, scene, config.paths[0], config)
+  time_s = jnp.arange(config.frames) / config.fps
+  before = render(scene, cameras, time_s, config)
+  assert before.object_id is not None
+  shown = before.object_id[None] == scene.objects[:, None, None, None]
+  shown = (shown & (scene.objects > 0)[:, None, None, None]).sum((1, 2, 3))
+  gone = scene.objects[jnp.argmax(shown)]
+  rest = dataclasses.replace(
+    scene,
+    boxes=keep(scene.boxes, scene.boxes.object_id != gone),
+    rounds=keep(scene.rounds, scene.rounds.object_id != gone),
+  )
+  return before, render(rest, cameras, time_s, config)
 
 
 def keep_apart(

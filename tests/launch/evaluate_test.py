@@ -100,7 +100,7 @@ def test_a_suite_of_memories_needs_no_checkpoint(scene, tmp_path, monkeypatch):
       'hash_grid': {'psnr_db': {'mean': 1.0, 'low': 0.0, 'high': 2.0, 'n': 3}}
     }
 
-  monkeypatch.setitem(suites.OF_MEMORIES, 'readout', fake)
+  monkeypatch.setitem(suites.OTHERS, 'readout', fake)
   figures = run(suite='readout', source=scene, output=str(tmp_path))
   assert asked == {'entrants': {}, 'source': scene}
   assert figures['readout'] == {'hash_grid': {'psnr_db': 1.0}}

@@ -1,0 +1,84 @@
+"""Laws of the changed suite: who never revises stays stale."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mirage_jax import worlds
+from mirage_jax.evaluation import changed
+from mirage_jax.memory.contract import Memory, Readout
+from tests.evaluation.protocols_test import SIZE, pan
+
+BEFORE = pan([0, 5] * 8, 0)
+_PATCH = np.array(BEFORE.rgb)
+_PATCH[:, 8:24, 8:24] = 255 - _PATCH[:, 8:24, 8:24]
+AFTER = BEFORE.replace(rgb=_PATCH)
+
+
+@dataclasses.dataclass(frozen=True)
+class Latest(Memory):
+  """Shows the picture that was written last, or first, everywhere."""
+
+  believes: bool
+
+  def init(self, frame):
+    return {'frame': frame, 'rgb': jnp.full((SIZE, SIZE, 3), jnp.nan)}
+
+  def observe(self, state, cameras, depth_m, features, weight, generated=False):
+    return features[-1]
+
+  def write(self, state, observation):
+    keep = (~self.believes) & jnp.isfinite(state['rgb'])
+    return state | {'rgb': jnp.where(keep, state['rgb'], observation)}
+
+  def read(self, state, cameras, height, width):
+    shape = (len(cameras.intrinsics), height, width)
+    one = jnp.ones(shape)
+    return Readout(jnp.broadcast_to(state['rgb'], (*shape, 3)), one, one, one)
+
+
+def test_a_memory_that_never_revises_stays_stale():
+  found = changed.measure(Latest(False), BEFORE, AFTER)
+  assert all(share > 0.9 for share in found.values())
+  assert list(found) == [f'stale@seen={k}' for k in changed.LOOKS]
+
+
+def test_a_memory_that_believes_its_eyes_is_stale_only_before():
+  found = changed.measure(Latest(True), BEFORE, AFTER)
+  assert found.pop('stale@seen=0') > 0.9
+  assert all(share < 0.1 for share in found.values())
+
+
+def test_a_place_that_is_hardly_seen_tells_nothing():
+  assert changed.measure(Latest(True), BEFORE, BEFORE) == {}
+  few = np.zeros((7, 8, 8), bool)
+  few[:] = True
+  assert changed.split_views(few) is None
+
+
+def test_looking_and_reading_share_no_frame():
+  every = np.ones((20, 8, 8), bool)
+  look, read = changed.split_views(every)
+  assert len(read) == changed.VIEWS and len(look) == max(changed.LOOKS)
+  assert not set(look) & set(read)
+
+
+@pytest.mark.slow
+def test_the_object_that_vanishes_was_the_largest_in_view():
+  config = worlds.WorldConfig(
+    frames=4, height=16, width=16, rays_per_pixel=1, paths=('random_walk',),
+    movers=False,
+  )  # fmt: skip
+  make = jax.jit(worlds.make_changed_clips, static_argnums=1)
+  before, after = make(jax.random.key(3), config)
+  number = np.bincount(np.asarray(before.object_id).reshape(-1))
+  gone = number[1:].argmax() + 1
+  assert number[gone] > 0 and not (np.asarray(after.object_id) == gone).any()
+  same = np.asarray(before.object_id) == np.asarray(after.object_id)
+  assert (same | (np.asarray(before.object_id) == gone)).all()
+  np.testing.assert_array_equal(
+    before.world_from_camera, after.world_from_camera
+  )
