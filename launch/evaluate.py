@@ -32,7 +32,10 @@ _CHECKPOINT = flags.DEFINE_string(
   'checkpoint', None, 'Workdirs, released folders or shipped names, by commas.'
 )
 _SOURCE = flags.DEFINE_string(
-  'source', 'rooms', "'rooms', 'streets', or a folder with a transforms.json."
+  'source',
+  'rooms',
+  "'rooms', 'streets', a folder with a transforms.json, or an .npz of "
+  'episodes.',
 )
 _EPISODES = flags.DEFINE_integer('episodes', 64, 'Episodes of each suite.')
 _FRAMES = flags.DEFINE_integer('frames', 48, 'Frames of an episode.')

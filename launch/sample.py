@@ -31,7 +31,10 @@ _CHECKPOINT = flags.DEFINE_string(
   'with commas are compared.',
 )
 _SOURCE = flags.DEFINE_string(
-  'source', 'rooms', "'rooms', 'streets', or a folder with a transforms.json."
+  'source',
+  'rooms',
+  "'rooms', 'streets', a folder with a transforms.json, or an .npz of "
+  'episodes.',
 )
 _PATH = flags.DEFINE_string(
   'camera_path',

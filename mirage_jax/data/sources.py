@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex
 
 from mirage_jax.data.caches import check_index
 from mirage_jax.data.folder_source import FolderSource
+from mirage_jax.data.npz_source import NpzSource
 from mirage_jax.data.world_source import WorldSource
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import KINDS, WorldConfig
@@ -45,8 +46,9 @@ def open_source(name: str, **options):
   """Opens `'rooms'`, `'streets'` or a folder; or a mixture of several.
 
   Args:
-    name: a kind of world, a folder with a `transforms.json`, or the folder of a
-      prepared dataset; several with commas between them take turns.
+    name: a kind of world, a folder with a `transforms.json`, an `.npz` of
+      episodes, or the folder of a prepared dataset; several with commas
+      between them take turns.
     **options: of the source; for worlds also the fields of `WorldConfig`.
 
   Raises:
@@ -63,6 +65,9 @@ def open_source(name: str, **options):
     other = {k: v for k, v in options.items() if k in own}
     return WorldSource(WorldConfig(kind=name, **config), **other)
   path = pathlib.Path(name)
+  if path.suffix == '.npz':
+    _check_options(name, options, {'split'})
+    return NpzSource(path, **options)
   if path.name == 'transforms.json' or (path / 'transforms.json').is_file():
     own = inspect.signature(FolderSource).parameters.keys() - {'path'}
     _check_options(name, options, own)

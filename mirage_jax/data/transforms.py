@@ -121,11 +121,22 @@ def read_pose(entry: dict[str, Any], where: str) -> Float[np.ndarray, '4 4']:
       f"{where}: 'transform_matrix' has NaN or infinite values; remove the "
       'frame from the file or repair its pose'
     )
+  return opencv_pose(pose, f"{where}: 'transform_matrix'")
+
+
+def opencv_pose(
+  pose: Float[np.ndarray, '_ 4'], where: str
+) -> Float[np.ndarray, '4 4']:
+  """`world_from_camera` with OpenCV axes from one with OpenGL axes.
+
+  Raises:
+    ValueError: it is no rigid pose; begins with `where`.
+  """
   rotation = pose[:3, :3]
   error = np.abs(rotation @ rotation.T - np.eye(3)).max()
-  if error > 1e-2 or np.linalg.det(rotation) < 0:
+  if not error <= 1e-2 or np.linalg.det(rotation) < 0:
     raise ValueError(
-      f"{where}: 'transform_matrix' holds no rotation (R R^T differs from 1 by "
+      f'{where} holds no rotation (R R^T differs from 1 by '
       f'{error:.2g}, determinant {np.linalg.det(rotation):.2g}); expected a '
       'rigid pose: remove scale, shear and reflection'
     )

@@ -122,23 +122,27 @@ def memory_method(memory: Memory) -> Method:
 
 def open_clips(
   source: str, stride: int | None, scenes: int, seed: int
-) -> Iterator[tuple[Clip, Int[np.ndarray, 't']]]:
-  """Clips to be read, with each frame's place in its source.
+) -> tuple[int, Iterator[tuple[Clip, Int[np.ndarray, 't']]]]:
+  """How many clips are read, and each with its frames' places in the source.
 
   A folder is one clip at `stride` (None: 2, or what brings the width to at
-  most `READ_WIDTH` pixels); worlds give `scenes` clips of their test split.
+  most `READ_WIDTH` pixels); worlds give `scenes` clips of their test split, and
+  recorded episodes at most as many.
   """
-  if source in sources.KINDS:
-    clips = sources.open_source(
-      source, clips=scenes, seed=seed, split='test', cache=False
-    )
-    return ((clip, np.arange(len(clip.rgb))) for clip in clips)
+  if source in sources.KINDS or source.endswith('.npz'):
+    options = {}
+    if source in sources.KINDS:
+      options = dict(clips=scenes, seed=seed, split='test', cache=False)
+    clips = sources.open_source(source, **options)
+    count = min(scenes, len(clips))
+    each = (clips[i] for i in range(count))
+    return count, ((clip, np.arange(len(clip.rgb))) for clip in each)
   if stride is None:
     stride = 2
     width = folders.read_folder(source).clip.rgb.shape[2]
     while width // stride > READ_WIDTH:
       stride += 1
-  return iter([folders.read_folder(source, stride=stride)])
+  return 1, iter([folders.read_folder(source, stride=stride)])
 
 
 def run(
@@ -152,7 +156,7 @@ def run(
   """Reads what was held out of a folder, or of generated test worlds.
 
   Args:
-    source: a folder with a `transforms.json`, 'rooms' or 'streets'.
+    source: 'rooms', 'streets', a folder with a `transforms.json`, or an `.npz`.
     memories: by name, beside the references.
     stride: downsampling of a folder; None for 2, or more for large images.
     scenes: how many test scenes of a world.
@@ -168,8 +172,8 @@ def run(
   methods = dict(REFERENCES)
   methods |= {k: memory_method(v) for k, v in memories.items()}
   clips = []
-  parts = scenes if source in sources.KINDS else 1
-  progress = Progress('readout', parts * len(methods))
-  for clip, index in open_clips(source, stride, scenes, seed):
+  count, opened = open_clips(source, stride, scenes, seed)
+  progress = Progress('readout', count * len(methods))
+  for clip, index in opened:
     clips.append(read_clip(clip, index, methods, progress))
   return score(clips, seed), clips

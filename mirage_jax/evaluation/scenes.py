@@ -34,7 +34,8 @@ class Request:
   """What is to be sampled.
 
   Attributes:
-    source: 'rooms', 'streets', or a folder with a `transforms.json`.
+    source: 'rooms', 'streets', a folder with a `transforms.json`, or an `.npz`
+      of recorded episodes.
     camera_path: 'clip', a path that worlds know, 'orbit', 'pan', or a file.
     observed: frames given.
     generated: frames to generate.
@@ -88,6 +89,8 @@ def make_scene(request: Request, index: int = 0) -> Scene:
     FileNotFoundError: a missing `transforms.json`.
   """
   check_path(request)
+  if request.source.endswith('.npz'):
+    return Scene(_recorded_episodes(request, index + 1)[-1], known=True)
   if not request.source_is_folder:
     return Scene(_world_clip(request, index), known=True)
   return _folder_scene(request)
@@ -97,8 +100,11 @@ def open_episodes(request: Request, count: int) -> Any:
   """At most `count` clips along a request's path, with their truth.
 
   Worlds give as many test clips as asked; a folder gives clips that start half
-  a path after each other, as many as it holds.
+  a path after each other, as many as it holds; recorded episodes are as long as
+  asked, along their own path whatever the request says.
   """
+  if request.source.endswith('.npz'):
+    return _recorded_episodes(request, count)
   if not request.source_is_folder:
     return _world_source(request, count)
   total = len(_read(request.source).clip.time_s)
@@ -110,9 +116,32 @@ def open_episodes(request: Request, count: int) -> Any:
   return [_folder_scene(each).clip for each in requests]
 
 
+def _recorded_episodes(request: Request, count: int) -> list[Clip]:
+  episodes = open_source(request.source)
+  clips = []
+  for i in range(min(count, len(episodes))):
+    clip = episodes[i]
+    if len(clip.time_s) < request.frames:
+      raise ValueError(
+        f'{request.source} has episodes of {len(clip.time_s)} frames, and '
+        f'{request.frames} are asked for; lower --frames'
+      )
+    clip = take_frames(clip, slice(request.frames))
+    clip = resize_clip(clip, request.height, request.width)
+    clips.append(
+      dataclasses.replace(fill_masks(clip), object_id=clip.object_id)
+    )
+  return clips
+
+
 def check_path(request: Request) -> None:
   """Raises ValueError or FileNotFoundError for a path that there is not."""
   name = request.camera_path
+  if request.source.endswith('.npz') and name != 'clip':
+    raise ValueError(
+      f"camera path '{name}' for {request.source}; recorded episodes only know "
+      "their own path: give 'clip'"
+    )
   if name in ('clip', *SYNTHETIC):
     return
   if name.endswith('.json'):

@@ -7,6 +7,7 @@ from PIL import Image
 
 from mirage_jax.evaluation import scenes
 from mirage_jax.geometry.cameras import invert_rigid
+from tests.data.npz_source_test import write
 
 
 def pose_of(i):
@@ -121,3 +122,18 @@ def test_worlds_have_the_truth_along_every_path(path, request_of):
   assert (scene.clip.depth_m > 0).mean() > 0.9
   again = scenes.make_scene(wanted, 1)
   np.testing.assert_array_equal(again.clip.rgb, scene.clip.rgb)
+
+
+def test_recorded_episodes_are_cut_and_resized(tmp_path):
+  path = str(write(tmp_path))
+  request = scenes.Request(path, 'clip', 1, 1, 4, 4)
+  clips = scenes.open_episodes(request, 3)
+  assert len(clips) == 3 and clips[0].rgb.shape == (2, 4, 4, 3)
+  assert clips[0].object_id.shape == (2, 4, 4)
+  scene = scenes.make_scene(request, 1)
+  np.testing.assert_array_equal(scene.clip.rgb, clips[1].rgb)
+  assert scene.known
+  with pytest.raises(ValueError, match="give 'clip'"):
+    scenes.make_scene(dataclasses.replace(request, camera_path='pan'))
+  with pytest.raises(ValueError, match='episodes of 3 frames, and 9'):
+    scenes.open_episodes(dataclasses.replace(request, generated=8), 3)
