@@ -19,6 +19,8 @@ MEMORIES = (
   'long',
   'frame_bank',
   'point_cloud',
+  'planes',
+  'recurrent',
   'hash_grid',
   'view_grid',
   'oracle',

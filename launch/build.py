@@ -51,6 +51,7 @@ def make_memory(config: ml_collections.ConfigDict, exact: bool):
     'height': config.source.height,
     'width': config.source.width,
     'window': config.data.context,
+    'patch': config.model.patch,
   }
   fields = {field.name for field in dataclasses.fields(KINDS[kind])}
   settings |= {name: known[name] for name in fields & known.keys()}

@@ -189,11 +189,12 @@ def draw(
 
 
 def _memories(entrants: Mapping[str, Entrant]) -> dict[str, Memory]:
-  """The standard memories, and those of the checkpoints by their names."""
+  """The standard memories, and those of the checkpoints that learn nothing."""
   memories = dict(readout.MEMORIES)
   for name, entrant in entrants.items():
-    if entrant.model.memory is not None:
-      memories[name] = entrant.model.memory
+    memory = entrant.model.memory
+    if memory is not None and memory.layers() is None:
+      memories[name] = memory
   return memories
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+import flax.linen as nn
 import flax.struct
 import jax
 import numpy as np
@@ -42,6 +43,8 @@ class Readout:
     confidence: `[*b, h, w]` in [0, 1]: the probability that colour is within
       0.1 of [0, 1] and depth within 5 %.
     recalled: frames of the past, None from a memory that keeps none.
+    cells: `[*b, y, x, c]` learned features of the cells of each picture, None
+      from a memory that learns no reading.
   """
 
   features: Float[Array, '*b h w f']
@@ -49,6 +52,7 @@ class Readout:
   opacity: Float[Array, '*b h w']
   confidence: Float[Array, '*b h w']
   recalled: Recalled | None = None
+  cells: Float[Array, '*b y x c'] | None = None
 
   @property
   def rgb(self) -> Float[Array, '*b h w 3']:
@@ -78,6 +82,7 @@ class Readout:
       opacity=keep(self.opacity),
       confidence=keep(self.confidence),
       recalled=recalled,
+      cells=None if self.cells is None else keep(self.cells),
     )
 
 
@@ -95,6 +100,13 @@ class Memory(Protocol):
   """
 
   foresees: ClassVar[bool] = False
+
+  def layers(self) -> nn.Module | None:
+    """What the memory learns, made anew; None if it learns nothing.
+
+    Such a memory's `write` and `read` take it as `layers`.
+    """
+    return None
 
   def init(self, frame: Float[Array, '4 4']) -> Any:
     """An empty state of fixed shape whose axes are `frame`."""

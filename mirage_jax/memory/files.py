@@ -16,7 +16,9 @@ import safetensors.numpy
 from mirage_jax.memory.frame_bank import FrameBank
 from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.memory.oracle import Oracle
+from mirage_jax.memory.planes import Planes
 from mirage_jax.memory.point_cloud import PointCloud
+from mirage_jax.memory.recurrent import Recurrent
 from mirage_jax.memory.view_grid import ViewGrid
 
 FORMAT, VERSION = 'mirage-memory', '3'
@@ -25,11 +27,15 @@ KINDS = {
   'view_grid': ViewGrid,
   'point_cloud': PointCloud,
   'frame_bank': FrameBank,
+  'planes': Planes,
+  'recurrent': Recurrent,
   'oracle': Oracle,
 }
 READABLE = 0o644
 
-Kept = HashGrid | ViewGrid | PointCloud | FrameBank | Oracle
+Kept = (
+  HashGrid | ViewGrid | PointCloud | FrameBank | Planes | Recurrent | Oracle
+)
 
 
 def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:

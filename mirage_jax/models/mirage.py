@@ -71,6 +71,9 @@ class Mirage(nn.Module):
       )
       self.encoder_hidden = nn.Dense(32)
       self.encoder_out = nn.Dense(self.learned_features)
+      self.memory_layers = self.memory.layers()
+      if self.memory_layers is not None:
+        self.cells_in = nn.Dense(width, kernel_init=nn.initializers.zeros)
 
   def encode(self, rgb: Float[Array, 't h w 3']) -> Float[Array, 't h w f']:
     """Features to be written: colour, then learned ones a sub-cell."""
@@ -93,14 +96,19 @@ class Mirage(nn.Module):
       video_lib.static_weight(clip),
       generated=generated,
     )
-    return self.memory.write(state, observation)
+    return self.memory.write(state, observation, **self._learned())
 
   def read(
     self, state: Any, cameras: Cameras, height: int, width: int
   ) -> Readout:
     """What one scene's memory shows to the cameras `[t]`."""
     assert self.memory is not None
-    return self.memory.read(state, cameras, height, width)
+    return self.memory.read(state, cameras, height, width, **self._learned())
+
+  def _learned(self) -> dict[str, nn.Module]:
+    """What a memory that learns takes beside the rest."""
+    layers = self.memory_layers
+    return {} if layers is None else {'layers': layers}
 
   def __call__(
     self,
@@ -135,6 +143,9 @@ class Mirage(nn.Module):
     tokens = self._embed(noisy, context, cameras)
     if readout is not None:
       shown = self.readout_in(self._readout_tokens(readout))
+      if readout.cells is not None:
+        side = readout.cells.shape[-3] * self.patch // h
+        shown = shown + self.cells_in(patchify(readout.cells, side))
       tokens = jnp.asarray(tokens).at[:, c:].add(shown)
     all_levels = jnp.concatenate([context_levels, levels], axis=1)
     out = self.trunk(tokens, all_levels, self._sees(c, t), w // self.patch)[

@@ -1,0 +1,142 @@
+"""Laws of memories that learn how to write or read: planes, recurrent."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mirage_jax.geometry.clips import Clip
+from mirage_jax.memory.planes import Planes
+from mirage_jax.memory.recurrent import Recurrent
+from mirage_jax.models.mirage import Mirage, init_params
+from mirage_jax.models.video import encode_colour, fill_masks, static_weight
+from tests.memory.posed_views import make_views
+
+SIZE = 16
+PLANES = Planes(features=7, size=32, samples=12, width=16, rendered=4)
+RECURRENT = Recurrent(patch=8, heads=2, keys=16, values=4)
+MEMORIES = [PLANES, RECURRENT]
+TRUNK = {'width': 32, 'layers': 1, 'heads': 2}
+
+
+@functools.cache
+def model_of(memory):
+  """A model around the memory, away from zero initialisation."""
+  model = Mirage(transformer=TRUNK, memory=memory, learned_features=4)
+  params = init_params(model, jax.random.key(0), SIZE, SIZE)
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(jax.random.key(1), len(leaves))
+  moved = [
+    x + 0.2 * jax.random.normal(k, x.shape)
+    for x, k in zip(leaves, keys, strict=True)
+  ]
+  return model, jax.tree.unflatten(tree, moved)
+
+
+def clip_of(seed):
+  cameras, depth_m, features, _ = make_views(
+    seed, frames=2, height=SIZE, width=SIZE
+  )
+  return fill_masks(
+    Clip(
+      rgb=jnp.asarray((features + 1) * 127.5, jnp.uint8),
+      depth_m=jnp.asarray(depth_m),
+      intrinsics=cameras.intrinsics,
+      world_from_camera=cameras.world_from_camera,
+      time_s=jnp.arange(2.0),
+    )
+  )
+
+
+def written(memory, *seeds, params=None):
+  model, mine = model_of(memory)
+  params = mine if params is None else params
+  state = memory.init(jnp.eye(4))
+  for seed in seeds:
+    state = model.apply(params, state, clip_of(seed), method='write')
+  return state
+
+
+def read(memory, state, seed=0, params=None):
+  model, mine = model_of(memory)
+  params = mine if params is None else params
+  return model.apply(
+    params, state, clip_of(seed).cameras, SIZE, SIZE, method='read'
+  )
+
+
+@pytest.mark.parametrize('memory', MEMORIES)
+def test_bytes_do_not_grow_and_cells_fit_the_picture(memory):
+  empty, full = written(memory), written(memory, 0, 1, 2)
+  assert memory.num_bytes(empty) == memory.num_bytes(full)
+  assert (memory.load_factor(empty) == 0).all()
+  assert (memory.load_factor(full) > 0).any()
+  cells = read(memory, full).cells
+  side = memory.cell if memory is PLANES else memory.patch
+  assert cells.shape[:3] == (2, SIZE // side, SIZE // side)
+  assert jnp.isfinite(cells).all()
+
+
+@pytest.mark.parametrize('memory', MEMORIES)
+def test_nothing_is_known_where_nothing_was_written(memory):
+  view = read(memory, written(memory))
+  np.testing.assert_allclose(view.cells, 0, atol=1e-6)
+  assert not np.any(view.opacity)
+
+
+@pytest.mark.parametrize('memory', MEMORIES)
+def test_what_is_read_depends_on_what_was_written(memory):
+  one, other = (read(memory, written(memory, s)).cells for s in (0, 1))
+  assert jnp.abs(one - other).max() > 1e-3
+  hidden = read(memory, written(memory, 0)).hidden(jnp.zeros(2))
+  assert not np.any(hidden.cells)
+
+
+@pytest.mark.parametrize('memory', MEMORIES)
+def test_gradients_reach_what_the_memory_learns(memory):
+  _, params = model_of(memory)
+
+  def loss(params):
+    state = written(memory, 0, params=params)
+    return (read(memory, state, params=params).cells ** 2).sum()
+
+  gradient = jax.grad(loss)(params)['params']['memory_layers']
+  for leaf in jax.tree.leaves(gradient):
+    assert jnp.abs(leaf).max() > 0
+
+
+def test_planes_are_sums():
+  both, swapped = written(PLANES, 0, 1), written(PLANES, 1, 0)
+  merged = PLANES.merge(written(PLANES, 0), written(PLANES, 1))
+  for other in (swapped, merged):
+    np.testing.assert_allclose(both.planes, other.planes, 1e-4, 1e-3)
+  model, params = model_of(PLANES)
+  clip = clip_of(1)
+  second = PLANES.observe(
+    both,
+    clip.cameras,
+    clip.depth_m,
+    model.apply(params, encode_colour(clip.rgb), method='encode'),
+    static_weight(clip),
+  )
+  left = PLANES.forget(both, second)
+  np.testing.assert_allclose(left.planes, written(PLANES, 0).planes, 1e-4, 1e-3)
+  other = PLANES.init(jnp.eye(4).at[0, 3].set(1.0))
+  with pytest.raises(ValueError, match='different scene frames'):
+    PLANES.merge(both, other)
+
+
+def test_a_recurrent_state_remembers_the_last_best():
+  alone = written(RECURRENT, 1).sums
+  after, before = written(RECURRENT, 0, 1).sums, written(RECURRENT, 1, 0).sums
+  assert jnp.abs(after - alone).sum() < jnp.abs(before - alone).sum()
+
+
+def test_a_recurrent_state_says_what_it_cannot():
+  state = written(RECURRENT, 0)
+  with pytest.raises(ValueError, match='cannot be merged'):
+    RECURRENT.merge(state, state)
+  with pytest.raises(ValueError, match='cannot forget'):
+    RECURRENT.forget(state, None)
