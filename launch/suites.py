@@ -189,13 +189,14 @@ def draw(
 
 
 def _memories(entrants: Mapping[str, Entrant]) -> dict[str, Memory]:
-  """The standard memories, and those of the checkpoints that learn nothing."""
-  memories = dict(readout.MEMORIES)
-  for name, entrant in entrants.items():
-    memory = entrant.model.memory
-    if memory is not None and memory.layers() is None:
-      memories[name] = memory
-  return memories
+  """The standard memories, and those of the checkpoints by their names.
+
+  Those that render nothing are left out.
+  """
+  theirs = {name: x.model.memory for name, x in entrants.items()}
+  return dict(readout.MEMORIES) | {
+    name: x for name, x in theirs.items() if x is not None and x.renders
+  }
 
 
 def held_out_views(setting, entrants, folder) -> Suite:
@@ -257,9 +258,12 @@ def changes(setting, entrants, folder) -> Suite:
 def costs(setting, entrants, folder) -> Suite:
   """Bytes and milliseconds against the number of chunks."""
   _check_world(setting, 'cost')
-  table, sizes = cost.run(
-    _memories(entrants), setting.source, seed=setting.seed
-  )
+  theirs = {name: x.model.memory for name, x in entrants.items()}
+  # What a memory has learned would be needed to time it.
+  memories = _memories(entrants) | {
+    name: x for name, x in theirs.items() if x and x.layers() is None
+  }
+  table, sizes = cost.run(memories, setting.source, seed=setting.seed)
   shown = {
     name: (np.arange(len(each)), np.array(each) / 2**20)
     for name, each in sizes.items()

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mirage_jax.arrays import Float
+from mirage_jax.arrays import Bool, Float
 from mirage_jax.data import sources
 from mirage_jax.evaluation import statistics, writing
 from mirage_jax.evaluation.progress import Progress
@@ -23,6 +23,7 @@ from mirage_jax.memory.contract import Memory
 CHUNK = 4
 TIMED = (1, 5, 20, 50, 100)  # chunks after which a read is timed
 EARLY, LATE = 5, 100
+OURS = 'view_grid'  # that the others are compared with
 LAST = 400
 
 
@@ -125,4 +126,42 @@ def run(
       times = alternated_ms(states, call, repeats)
       table[name] |= score(times, what, seed)
     progress.advance()
+  for name in [name for name in table if name != OURS and OURS in table]:
+    table[name] |= {
+      'dearer_in_bytes_from_chunk': dearer_from(sizes[name], sizes[OURS]),
+      'slower_to_read_from_chunk': slower_from(table[name], table[OURS]),
+    }
   return table, sizes
+
+
+def dearer_from(
+  sizes: Sequence[int], ours: Sequence[int]
+) -> statistics.Interval:
+  """The chunk from which on a memory keeps more bytes; no value if never."""
+  more = np.asarray(sizes) > np.asarray(ours)
+  return _from_chunk(range(len(more)), more)
+
+
+def slower_from(
+  table: Mapping[str, statistics.Interval],
+  ours: Mapping[str, statistics.Interval],
+) -> statistics.Interval:
+  """Of the timed chunks, the first from which on a read takes longer."""
+  names = [f'read_ms_chunk_{age}' for age in TIMED]
+  timed = [
+    (age, table[name]['mean'] > ours[name]['mean'])
+    for age, name in zip(TIMED, names, strict=True)
+    if name in table and name in ours
+  ]
+  return _from_chunk([age for age, _ in timed], [more for _, more in timed])
+
+
+def _from_chunk(
+  chunks: Sequence[int], more: Sequence[bool] | Bool[np.ndarray, 'n']
+) -> statistics.Interval:
+  """The first chunk of the last stretch in which it is more."""
+  last = [i for i, x in enumerate(more) if not x]
+  first = last[-1] + 1 if last else 0
+  if first == len(more):
+    return {'mean': None, 'low': None, 'high': None, 'n': len(more)}
+  return statistics.single(chunks[first], len(more))

@@ -97,9 +97,11 @@ class Memory(Protocol):
   Attributes:
     foresees: whether it is to be shown the true frames before they are
       generated; only an oracle is.
+    renders: whether it shows colours and depth of any view by itself.
   """
 
   foresees: ClassVar[bool] = False
+  renders: ClassVar[bool] = True
 
   def layers(self) -> nn.Module | None:
     """What the memory learns, made anew; None if it learns nothing.

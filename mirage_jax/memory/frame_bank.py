@@ -12,7 +12,7 @@ writing one after the other.
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.struct
 import jax
@@ -91,6 +91,7 @@ class FrameBank(Memory):
   frames: int = 4
   window: int = 4
   capacity: int = 16
+  renders: ClassVar[bool] = False
 
   def __post_init__(self):
     if self.capacity < 1 or self.capacity & (self.capacity - 1):

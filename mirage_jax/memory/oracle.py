@@ -33,6 +33,7 @@ class Oracle(Memory):
   width: int
   capacity: int = 32
   foresees: ClassVar[bool] = True
+  renders: ClassVar[bool] = False
 
   @property
   def bank(self) -> FrameBank:

@@ -12,6 +12,7 @@ plane cell holds all that projects onto it, from wherever in the room.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import flax.linen as nn
 import flax.struct
@@ -98,6 +99,7 @@ class Planes(Memory):
   far_m: float = 30.0
   width: int = 64
   rendered: int = 16
+  renders: ClassVar[bool] = False
 
   def layers(self) -> nn.Module:
     """The decoder of samples."""

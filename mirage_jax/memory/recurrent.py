@@ -10,7 +10,7 @@ counts more, nothing can be taken out again, and two states cannot be merged.
 """
 
 import dataclasses
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import flax.linen as nn
 import flax.struct
@@ -112,6 +112,7 @@ class Recurrent(Memory):
   heads: int = 4
   keys: int = 128
   values: int = 32
+  renders: ClassVar[bool] = False
 
   def layers(self) -> nn.Module:
     """The projections."""

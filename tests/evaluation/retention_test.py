@@ -38,3 +38,20 @@ def test_the_ratio_is_of_paired_medians():
   times = {5: np.array([1.0, 2.0, 9.0]), 100: np.array([1.1, 2.2, 9.9])}
   table = cost.score(times, 'read', 0)
   assert table['read_ratio_100_to_5']['mean'] == pytest.approx(1.1)
+
+
+def test_a_memory_is_dearer_from_where_it_stays_so():
+  constant = [5] * 8
+  assert cost.dearer_from([1, 2, 4, 8, 8, 8, 8, 8], constant)['mean'] == 3
+  assert cost.dearer_from([9] * 8, constant)['mean'] == 0
+  assert cost.dearer_from([1] * 8, constant)['mean'] is None
+
+  def times(*means):
+    ages = zip(cost.TIMED, means, strict=False)
+    return {f'read_ms_chunk_{age}': {'mean': x} for age, x in ages}
+
+  ours = times(4, 4, 4, 4, 4)
+  slower = lambda *means: cost.slower_from(times(*means), ours)['mean']
+  assert slower(1, 2, 5, 6, 7) == cost.TIMED[2]
+  assert slower(9, 1, 1, 1, 9) == cost.TIMED[4]
+  assert slower(1, 1, 1, 1, 1) is None
