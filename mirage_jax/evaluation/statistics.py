@@ -79,7 +79,7 @@ def interval(
   return _as_interval(values.mean(), values[draws].mean(1), n)
 
 
-def single(value: float, n: int = 1) -> Interval:
+def single(value: float | int, n: int = 1) -> Interval:
   """A figure without an interval, such as a number of bytes."""
   return {
     'mean': float(value),
