@@ -37,7 +37,7 @@ def get_config(memory: str = 'none') -> ml_collections.ConfigDict:
     raise ValueError(f'unknown memory {memory!r}; have {", ".join(MEMORIES)}')
   config = rooms_tiny.get_config()
   config.source.kind = 'rooms,streets'
-  config.train.update(steps=4000, ema=0.998, base='')
+  config.train.update(steps=4000, base='')
   if memory == 'view_grid':
     return config
   config.rollout_memory = ml_collections.ConfigDict()

@@ -53,6 +53,13 @@ _STEPS = flags.DEFINE_integer(
 _WRITE = flags.DEFINE_bool(
   'write_generated', True, 'Whether generated frames enter the memory.'
 )
+_ROLLOUTS = flags.DEFINE_string(
+  'rollouts',
+  None,
+  'Folder where what the checkpoints played is kept and found again: an '
+  'evaluation that was cut off goes on, and further suites cost only their '
+  'scores. Give another one when the code changes.',
+)
 _SEED = flags.DEFINE_integer('seed', 0, 'Of episodes, noise and bootstrap.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
@@ -77,6 +84,7 @@ def main(_) -> dict[str, Any]:
     videos=_VIDEOS.value,
     stride=_STRIDE.value,
     seed=_SEED.value,
+    rollouts=_ROLLOUTS.value,
   )
   figures = {}
   for group in suites.groups(names):

@@ -9,7 +9,8 @@ import jax
 import ml_collections
 
 from launch import build
-from mirage_jax.evaluation.rollouts import ModelPlayer, Player
+from mirage_jax import trees
+from mirage_jax.evaluation.rollouts import ModelPlayer
 from mirage_jax.memory import files
 from mirage_jax.models.mirage import Mirage
 
@@ -28,12 +29,18 @@ class Entrant:
   model: Mirage
   params: Any
   config: ml_collections.ConfigDict
-  player: Player
+  player: ModelPlayer
 
   @property
   def window(self) -> tuple[int, int]:
     """Frames of the window, and frames generated at once."""
     return self.config.data.context, self.config.data.target
+
+  @property
+  def identity(self) -> str:
+    """All that decides how it plays, beside the episodes."""
+    player = dataclasses.replace(self.player, params=None, progress=None)
+    return f'{player} {trees.fingerprint(self.params)}'
 
   @property
   def size(self) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from mirage_jax.evaluation import (
   reports,
   retention,
   robustness,
+  rollout_files,
   scenes,
   videos,
 )
@@ -51,6 +52,7 @@ class Setting:
   videos: int
   stride: int | None
   seed: int
+  rollouts: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,8 +118,16 @@ def make_contest(
   disturb: contests.Disturbance | None = None,
 ) -> Contest:
   """The contest of these checkpoints."""
+  players = {name: entrant.player for name, entrant in entrants.items()}
+  if setting.rollouts is not None:
+    players = {
+      name: rollout_files.kept(
+        player, pathlib.Path(setting.rollouts) / name, entrants[name].identity
+      )
+      for name, player in players.items()
+    }
   return Contest(
-    players={name: entrant.player for name, entrant in entrants.items()},
+    players=players,
     windows=[entrant.window for entrant in entrants.values()],
     observed=setting.observed,
     episodes=episodes,
