@@ -22,7 +22,8 @@ from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import growing
-from mirage_jax.memory.contract import Memory, Readout, Recalled, check_alike
+from mirage_jax.memory.contract import Memory, Readout, Recalled
+from mirage_jax.memory.growing import GrowingState
 
 PROBES = 6  # points along a side of a view
 PROBE_DEPTHS_M = (1.0, 2.0, 4.0, 8.0)
@@ -52,28 +53,6 @@ class Frames:
     return Cameras(self.intrinsics, self.world_from_camera)
 
 
-@flax.struct.dataclass
-class FrameBankState:
-  """Frames in the order in which they were written.
-
-  Attributes:
-    frame: `[4, 4]` world_from_scene.
-    frames: `[capacity]`, zeros behind the last.
-    count: how many there are.
-    overflow: whether a frame found no place.
-  """
-
-  frame: Float[Array, '4 4']
-  frames: Frames
-  count: Int[Array, '']
-  overflow: Bool[Array, '']
-
-  @property
-  def capacity(self) -> int:
-    """Frames that it can hold."""
-    return self.frames.generated.shape[-1]
-
-
 @dataclasses.dataclass(frozen=True)
 class FrameBank(Memory):
   """The configuration of a bank.
@@ -94,32 +73,27 @@ class FrameBank(Memory):
   renders: ClassVar[bool] = False
 
   def __post_init__(self):
-    if self.capacity < 1 or self.capacity & (self.capacity - 1):
-      raise ValueError(f'capacity is {self.capacity}; expected a power of two')
+    growing.check_capacity(self.capacity)
     if not 1 <= self.frames <= self.capacity:
       raise ValueError(
         f'frames is {self.frames}; expected 1 to {self.capacity}, the capacity'
       )
 
-  def init(self, frame: Float[Array, '4 4']) -> FrameBankState:
+  def init(self, frame: Float[Array, '4 4']) -> GrowingState:
     """An empty bank; `frame` (world_from_scene) is kept for merging."""
     n, h, w = self.capacity, self.height, self.width
-    return FrameBankState(
-      frame=jnp.asarray(frame, jnp.float32),
-      frames=Frames(
-        rgb=jnp.zeros((n, h, w, 3), jnp.uint8),
-        depth_m=jnp.zeros((n, h, w)),
-        intrinsics=jnp.zeros((n, 4)),
-        world_from_camera=jnp.zeros((n, 4, 4)),
-        generated=jnp.zeros(n, bool),
-      ),
-      count=jnp.int32(0),
-      overflow=jnp.bool_(False),
+    frames = Frames(
+      rgb=jnp.zeros((n, h, w, 3), jnp.uint8),
+      depth_m=jnp.zeros((n, h, w)),
+      intrinsics=jnp.zeros((n, 4)),
+      world_from_camera=jnp.zeros((n, 4, 4)),
+      generated=jnp.zeros(n, bool),
     )
+    return growing.init(frame, frames)
 
   def observe(
     self,
-    state: FrameBankState,
+    state: GrowingState,
     cameras: Cameras,
     depth_m: Float[Array, 't h w'],
     features: Float[Array, 't h w f'],
@@ -142,22 +116,17 @@ class FrameBank(Memory):
       generated=jnp.full(depth_m.shape[0], generated),
     )
 
-  def write(self, state: FrameBankState, observation: Frames) -> FrameBankState:
+  def write(self, state: GrowingState, observation: Frames) -> GrowingState:
     """Puts the frames behind the others."""
     every = jnp.ones(observation.generated.shape, bool)
-    frames, count, over = growing.append(
-      state.frames, state.count, observation, every
-    )
-    return dataclasses.replace(
-      state, frames=frames, count=count, overflow=state.overflow | over
-    )
+    return growing.write(state, observation, every)
 
   def read(
-    self, state: FrameBankState, cameras: Cameras, height: int, width: int
+    self, state: GrowingState, cameras: Cameras, height: int, width: int
   ) -> Readout:
     """Recalls `frames` frames for the views `[t]` of one chunk."""
     chosen, present = self.choose(state, cameras)
-    frames = jax.tree.map(lambda x: x[chosen], state.frames)
+    frames = jax.tree.map(lambda x: x[chosen], state.rows)
     shown = present[:, None, None]
     recalled = Recalled(
       rgb=(frames.rgb / 127.5 - 1.0) * shown[..., None],
@@ -175,7 +144,7 @@ class FrameBank(Memory):
     )
 
   def choose(
-    self, state: FrameBankState, cameras: Cameras
+    self, state: GrowingState, cameras: Cameras
   ) -> tuple[Int[Array, ' k'], Bool[Array, ' k']]:
     """Indices of the frames for a chunk, best first, and which there are.
 
@@ -185,9 +154,9 @@ class FrameBank(Memory):
     """
     points = _probes(cameras)
     each = jnp.broadcast_to(points, (state.capacity, *points.shape))
-    uv, z = pinhole.project(state.frames.cameras, each)
+    uv, z = pinhole.project(state.rows.cameras, each)
     index = jnp.arange(state.capacity)
-    known = index < state.count
+    known = state.there
     seen = pinhole.in_view(uv, z) & known[:, None]  # [n, p]
     windowed = index >= state.count - self.window
     left = ~(seen & windowed[:, None]).any(0)
@@ -203,44 +172,20 @@ class FrameBank(Memory):
       free = free & (index != best)
     return jnp.stack(chosen), jnp.stack(present)
 
-  def merge(
-    self, first: FrameBankState, second: FrameBankState
-  ) -> FrameBankState:
+  def merge(self, first: GrowingState, second: GrowingState) -> GrowingState:
     """The frames of `first`, then those of `second`, at twice the capacity."""
-    check_alike(first, second)
-    capacity = first.capacity
-    rows = growing.enlarge(first.frames, 2 * capacity)
-    wanted = jnp.arange(capacity) < second.count
-    frames, count, _ = growing.append(rows, first.count, second.frames, wanted)
-    return dataclasses.replace(
-      first,
-      frames=frames,
-      count=count,
-      overflow=first.overflow | second.overflow,
-    )
+    return growing.merge(first, second)
 
-  def forget(
-    self, state: FrameBankState, observation: Frames
-  ) -> FrameBankState:
+  def forget(self, state: GrowingState, observation: Frames) -> GrowingState:
     """Takes written frames out again, bit for bit."""
     every = jnp.ones(observation.generated.shape, bool)
-    frames, count = growing.remove(
-      state.frames, state.count, observation, every
-    )
-    return dataclasses.replace(state, frames=frames, count=count)
+    return growing.forget(state, observation, every)
 
-  def make_room(self, state: FrameBankState, points: int) -> FrameBankState:
+  def make_room(self, state: GrowingState, points: int) -> GrowingState:
     """The state with its capacity doubled until the frames fit."""
-    frames = -(-points // (self.height * self.width))
-    capacity = state.capacity
-    wanted = growing.capacity_for(capacity, int(state.count) + frames)
-    if wanted == capacity:
-      return state
-    return dataclasses.replace(
-      state, frames=growing.enlarge(state.frames, wanted)
-    )
+    return growing.make_room(state, -(-points // (self.height * self.width)))
 
-  def load_factor(self, state: FrameBankState) -> Float[Array, ' l']:
+  def load_factor(self, state: GrowingState) -> Float[Array, ' l']:
     """Share of the capacity in use."""
     return (state.count / state.capacity)[None]
 

@@ -1,67 +1,126 @@
-"""States that grow: arrays of power-of-two capacity, filled from the front."""
+"""States that grow: rows in the order in which they were written.
 
+A row is whatever a memory keeps of a point or a frame. The capacity is a power
+of two and is doubled by `make_room`, not under `jit`.
+"""
+
+import dataclasses
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Int, UInt32
+from mirage_jax.arrays import Array, Bool, Float, Int, UInt32
+from mirage_jax.memory.contract import check_alike
 
 
-def capacity_for(capacity: int, count: int) -> int:
-  """`capacity`, doubled until it holds `count`."""
-  while capacity < count:
-    capacity *= 2
-  return capacity
+@flax.struct.dataclass
+class GrowingState:
+  """Rows, filled from the front.
 
-
-def enlarge(rows: Any, capacity: int) -> Any:
-  """Arrays `[n, ...]` with zeros after their rows, `[capacity, ...]`."""
-
-  def one(x):
-    missing = capacity - x.shape[0]
-    return jnp.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
-
-  return jax.tree.map(one, rows)
-
-
-def append(
-  rows: Any, count: Int[Array, ''], more: Any, wanted: Bool[Array, ' m']
-) -> tuple[Any, Int[Array, ''], Bool[Array, '']]:
-  """Puts the wanted ones of `more` `[m, ...]` behind the first `count` rows.
-
-  Returns:
-    The rows, how many there are now, and whether some found no place.
+  Attributes:
+    frame: `[4, 4]` world_from_scene.
+    rows: a tree of arrays `[capacity, ...]`, zeros behind the last row.
+    count: how many rows there are.
+    overflow: whether a row found no place.
   """
-  capacity = jax.tree.leaves(rows)[0].shape[0]
-  place = count + jnp.cumsum(wanted) - 1
-  place = jnp.where(wanted, place, capacity)
-  rows = jax.tree.map(
-    lambda x, y: x.at[place].set(y.astype(x.dtype), mode='drop'), rows, more
+
+  frame: Float[Array, '4 4']
+  rows: Any
+  count: Int[Array, '']
+  overflow: Bool[Array, '']
+
+  @property
+  def capacity(self) -> int:
+    """Rows that it can hold."""
+    return jax.tree.leaves(self.rows)[0].shape[0]
+
+  @property
+  def there(self) -> Bool[Array, ' capacity']:
+    """Which rows are rows."""
+    return jnp.arange(self.capacity) < self.count
+
+
+def check_capacity(capacity: int) -> None:
+  """Raises ValueError unless it is a power of two."""
+  if capacity < 1 or capacity & (capacity - 1):
+    raise ValueError(f'capacity is {capacity}; expected a power of two')
+
+
+def init(frame: Float[Array, '4 4'], rows: Any) -> GrowingState:
+  """A state without rows, with place for as many as `rows` (zeros) has."""
+  return GrowingState(
+    jnp.asarray(frame, jnp.float32), rows, jnp.int32(0), jnp.bool_(False)
   )
-  total = count + wanted.sum(dtype=jnp.int32)
-  return rows, jnp.minimum(total, capacity), total > capacity
 
 
-def remove(
-  rows: Any, count: Int[Array, ''], gone: Any, wanted: Bool[Array, ' m']
-) -> tuple[Any, Int[Array, '']]:
+def write(
+  state: GrowingState, more: Any, wanted: Bool[Array, ' m']
+) -> GrowingState:
+  """Puts the wanted ones of the rows `more` `[m, ...]` behind the others."""
+  place = state.count + jnp.cumsum(wanted) - 1
+  place = jnp.where(wanted, place, state.capacity)
+  rows = jax.tree.map(
+    lambda x, y: x.at[place].set(y.astype(x.dtype), mode='drop'),
+    state.rows,
+    more,
+  )
+  total = state.count + wanted.sum(dtype=jnp.int32)
+  return dataclasses.replace(
+    state,
+    rows=rows,
+    count=jnp.minimum(total, state.capacity),
+    overflow=state.overflow | (total > state.capacity),
+  )
+
+
+def forget(
+  state: GrowingState, gone: Any, wanted: Bool[Array, ' m']
+) -> GrowingState:
   """Takes out the wanted ones of `gone` `[m, ...]`, each once, the last first.
 
   Rows are the same if their bits have the same 64-bit fingerprint. The others
-  close up in their order, and zeros follow the last.
+  close up in their order.
   """
-  mine = jnp.arange(jax.tree.leaves(rows)[0].shape[0]) < count
-  kept = mine & ~_matched(
-    _fingerprints(rows), mine, _fingerprints(gone), wanted
-  )
+  mine, theirs = _fingerprints(state.rows), _fingerprints(gone)
+  kept = state.there & ~_matched(mine, state.there, theirs, wanted)
   order = jnp.argsort(~kept, stable=True)
 
   def one(x):
     shape = (-1,) + (1,) * (x.ndim - 1)
     return jnp.where(kept[order].reshape(shape), x[order], 0).astype(x.dtype)
 
-  return jax.tree.map(one, rows), kept.sum(dtype=jnp.int32)
+  rows = jax.tree.map(one, state.rows)
+  return dataclasses.replace(state, rows=rows, count=kept.sum(dtype=jnp.int32))
+
+
+def merge(first: GrowingState, second: GrowingState) -> GrowingState:
+  """The rows of `first`, then those of `second`, at twice the capacity.
+
+  Raises:
+    ValueError: other frames or layouts.
+  """
+  check_alike(first, second)
+  larger = _enlarge(first, 2 * first.capacity)
+  both = write(larger, second.rows, second.there)
+  return dataclasses.replace(both, overflow=first.overflow | second.overflow)
+
+
+def make_room(state: GrowingState, rows: int) -> GrowingState:
+  """The state with its capacity doubled until `rows` more fit."""
+  capacity = state.capacity
+  while capacity < int(state.count) + rows:
+    capacity *= 2
+  return state if capacity == state.capacity else _enlarge(state, capacity)
+
+
+def _enlarge(state: GrowingState, capacity: int) -> GrowingState:
+  def one(x):
+    missing = capacity - x.shape[0]
+    return jnp.pad(x, [(0, missing)] + [(0, 0)] * (x.ndim - 1))
+
+  return dataclasses.replace(state, rows=jax.tree.map(one, state.rows))
 
 
 def _matched(

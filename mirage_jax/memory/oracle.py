@@ -14,7 +14,8 @@ from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import growing
 from mirage_jax.memory.contract import Memory, Readout
-from mirage_jax.memory.frame_bank import FrameBank, FrameBankState, Frames
+from mirage_jax.memory.frame_bank import FrameBank, Frames
+from mirage_jax.memory.growing import GrowingState
 
 SAME_POSE = 1e-4  # largest difference of a number of two equal cameras
 
@@ -40,13 +41,13 @@ class Oracle(Memory):
     """What keeps the frames."""
     return FrameBank(self.height, self.width, 1, 0, self.capacity)
 
-  def init(self, frame: Float[Array, '4 4']) -> FrameBankState:
+  def init(self, frame: Float[Array, '4 4']) -> GrowingState:
     """An empty oracle."""
     return self.bank.init(frame)
 
   def observe(
     self,
-    state: FrameBankState,
+    state: GrowingState,
     cameras: Cameras,
     depth_m: Float[Array, 't h w'],
     features: Float[Array, 't h w f'],
@@ -58,17 +59,12 @@ class Oracle(Memory):
       state, cameras, depth_m, features, weight, generated
     )
 
-  def write(self, state: FrameBankState, observation: Frames) -> FrameBankState:
+  def write(self, state: GrowingState, observation: Frames) -> GrowingState:
     """Keeps the frames that were not generated."""
-    frames, count, over = growing.append(
-      state.frames, state.count, observation, ~observation.generated
-    )
-    return dataclasses.replace(
-      state, frames=frames, count=count, overflow=state.overflow | over
-    )
+    return growing.write(state, observation, ~observation.generated)
 
   def read(
-    self, state: FrameBankState, cameras: Cameras, height: int, width: int
+    self, state: GrowingState, cameras: Cameras, height: int, width: int
   ) -> Readout:
     """The true frames of these cameras `[t]`."""
     if (height, width) != (self.height, self.width):
@@ -76,39 +72,35 @@ class Oracle(Memory):
         f'asked for {height} x {width}; this oracle keeps frames of '
         f'{self.height} x {self.width}'
       )
-    known = jnp.arange(state.capacity) < state.count
+    known = state.there
     apart = jnp.maximum(
-      _largest(cameras.intrinsics, state.frames.intrinsics),
-      _largest(cameras.world_from_camera, state.frames.world_from_camera),
+      _largest(cameras.intrinsics, state.rows.intrinsics),
+      _largest(cameras.world_from_camera, state.rows.world_from_camera),
     )
     apart = jnp.where(known, apart, jnp.inf)
     nearest = apart.argmin(1)
     hit = (apart.min(1) <= SAME_POSE).astype(jnp.float32)[:, None, None]
     opacity = jnp.broadcast_to(hit, (len(nearest), height, width))
     return Readout(
-      features=(state.frames.rgb[nearest] / 127.5 - 1.0) * hit[..., None],
-      depth_m=state.frames.depth_m[nearest] * hit,
+      features=(state.rows.rgb[nearest] / 127.5 - 1.0) * hit[..., None],
+      depth_m=state.rows.depth_m[nearest] * hit,
       opacity=opacity,
       confidence=opacity,
     )
 
-  def merge(
-    self, first: FrameBankState, second: FrameBankState
-  ) -> FrameBankState:
+  def merge(self, first: GrowingState, second: GrowingState) -> GrowingState:
     """The frames of both."""
     return self.bank.merge(first, second)
 
-  def forget(
-    self, state: FrameBankState, observation: Frames
-  ) -> FrameBankState:
+  def forget(self, state: GrowingState, observation: Frames) -> GrowingState:
     """Takes written frames out again, bit for bit."""
     return self.bank.forget(state, observation)
 
-  def make_room(self, state: FrameBankState, points: int) -> FrameBankState:
+  def make_room(self, state: GrowingState, points: int) -> GrowingState:
     """The state with its capacity doubled until the frames fit."""
     return self.bank.make_room(state, points)
 
-  def load_factor(self, state: FrameBankState) -> Float[Array, ' l']:
+  def load_factor(self, state: GrowingState) -> Float[Array, ' l']:
     """Share of the capacity in use."""
     return self.bank.load_factor(state)
 

@@ -17,11 +17,12 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Float, Int
+from mirage_jax.arrays import Array, Bool, Float
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import growing, zbuffer
-from mirage_jax.memory.contract import Memory, Readout, check_alike
+from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.growing import GrowingState
 
 
 @flax.struct.dataclass
@@ -39,28 +40,6 @@ class Points:
   wanted: Bool[Array, ' p']
 
 
-@flax.struct.dataclass
-class PointCloudState:
-  """Points in the order in which they were written.
-
-  Attributes:
-    frame: `[4, 4]` world_from_scene.
-    points: `[capacity]`, zeros behind the last.
-    count: how many there are.
-    overflow: whether a point found no place.
-  """
-
-  frame: Float[Array, '4 4']
-  points: Points
-  count: Int[Array, '']
-  overflow: Bool[Array, '']
-
-  @property
-  def capacity(self) -> int:
-    """Points that it can hold."""
-    return self.points.wanted.shape[-1]
-
-
 @dataclasses.dataclass(frozen=True)
 class PointCloud(Memory):
   """The configuration of a cloud.
@@ -76,30 +55,25 @@ class PointCloud(Memory):
   capacity: int = 2**16
 
   def __post_init__(self):
-    if self.capacity < 1 or self.capacity & (self.capacity - 1):
-      raise ValueError(f'capacity is {self.capacity}; expected a power of two')
+    growing.check_capacity(self.capacity)
     if self.features < 3:
       raise ValueError(
         f'features is {self.features}; at least 3, the first are rgb'
       )
 
-  def init(self, frame: Float[Array, '4 4']) -> PointCloudState:
+  def init(self, frame: Float[Array, '4 4']) -> GrowingState:
     """An empty cloud; `frame` (world_from_scene) gives its axes."""
     dtype = jnp.uint8 if self.exact else jnp.float32
-    return PointCloudState(
-      frame=jnp.asarray(frame, jnp.float32),
-      points=Points(
-        position=jnp.zeros((self.capacity, 3)),
-        features=jnp.zeros((self.capacity, self.features), dtype),
-        wanted=jnp.zeros(self.capacity, bool),
-      ),
-      count=jnp.int32(0),
-      overflow=jnp.bool_(False),
+    points = Points(
+      position=jnp.zeros((self.capacity, 3)),
+      features=jnp.zeros((self.capacity, self.features), dtype),
+      wanted=jnp.zeros(self.capacity, bool),
     )
+    return growing.init(frame, points)
 
   def observe(
     self,
-    state: PointCloudState,
+    state: GrowingState,
     cameras: Cameras,
     depth_m: Float[Array, 't h w'],
     features: Float[Array, 't h w f'],
@@ -116,23 +90,16 @@ class PointCloud(Memory):
     wanted = (depth_m > 0) & (weight > 0)
     return Points(jax.lax.stop_gradient(position), rows, wanted.reshape(-1))
 
-  def write(
-    self, state: PointCloudState, observation: Points
-  ) -> PointCloudState:
+  def write(self, state: GrowingState, observation: Points) -> GrowingState:
     """Puts the points behind the others."""
-    points, count, over = growing.append(
-      state.points, state.count, observation, observation.wanted
-    )
-    return dataclasses.replace(
-      state, points=points, count=count, overflow=state.overflow | over
-    )
+    return growing.write(state, observation, observation.wanted)
 
   def read(
-    self, state: PointCloudState, cameras: Cameras, height: int, width: int
+    self, state: GrowingState, cameras: Cameras, height: int, width: int
   ) -> Readout:
     """The nearest point of every pixel of the views `[t]`."""
     cameras = pinhole.relative_to(cameras, state.frame)
-    points = state.points
+    points = state.rows
     features = points.features
     if self.exact:
       features = features / 127.5 - 1.0
@@ -144,39 +111,18 @@ class PointCloud(Memory):
 
     return jax.lax.map(one, cameras)
 
-  def merge(
-    self, first: PointCloudState, second: PointCloudState
-  ) -> PointCloudState:
+  def merge(self, first: GrowingState, second: GrowingState) -> GrowingState:
     """The points of both, at twice the capacity."""
-    check_alike(first, second)
-    rows = growing.enlarge(first.points, 2 * first.capacity)
-    points, count, _ = growing.append(
-      rows, first.count, second.points, second.points.wanted
-    )
-    overflow = first.overflow | second.overflow
-    return dataclasses.replace(
-      first, points=points, count=count, overflow=overflow
-    )
+    return growing.merge(first, second)
 
-  def forget(
-    self, state: PointCloudState, observation: Points
-  ) -> PointCloudState:
+  def forget(self, state: GrowingState, observation: Points) -> GrowingState:
     """Takes a written observation out again, bit for bit."""
-    points, count = growing.remove(
-      state.points, state.count, observation, observation.wanted
-    )
-    return dataclasses.replace(state, points=points, count=count)
+    return growing.forget(state, observation, observation.wanted)
 
-  def make_room(self, state: PointCloudState, points: int) -> PointCloudState:
+  def make_room(self, state: GrowingState, points: int) -> GrowingState:
     """The state with its capacity doubled until the points fit."""
-    capacity = state.capacity
-    wanted = growing.capacity_for(capacity, int(state.count) + points)
-    if wanted == capacity:
-      return state
-    return dataclasses.replace(
-      state, points=growing.enlarge(state.points, wanted)
-    )
+    return growing.make_room(state, points)
 
-  def load_factor(self, state: PointCloudState) -> Float[Array, ' l']:
+  def load_factor(self, state: GrowingState) -> Float[Array, ' l']:
     """Share of the capacity in use."""
     return (state.count / state.capacity)[None]
