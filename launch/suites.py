@@ -10,10 +10,14 @@ import numpy as np
 from launch.playing import Entrant
 from mirage_jax import worlds
 from mirage_jax.evaluation import (
+  calibration,
   changed,
   contests,
   controls,
   cost,
+  memory_gain,
+  object_consistency,
+  object_position,
   protocols,
   readout,
   readout_figures,
@@ -296,15 +300,45 @@ NOTES: Mapping[str, str] = {
     '`readout_...`: what the memory alone shows of returned pixels. '
     'Means over episodes, 95 % bootstrap intervals over episodes.'
   ),
+  'memory_gain': (
+    'Likeness is minus LPIPS. `memory_gain`: a generated view that returns '
+    'against the observed frame there, less the same for a generated view '
+    'from elsewhere, made within '
+    f'{memory_gain.GAP_SLACK} frames of it. `nmr`: that over the same '
+    'difference for neighbouring frames. A frozen video has 0.'
+  ),
+  'object_consistency': (
+    'Crops of static objects that have returned, of at least '
+    f'{object_consistency.MIN_PIXELS} pixels. `object_frechet` (64 principal '
+    "components) and `object_kid`: of VGG16's features of all crops; "
+    '`object_lpips`: each crop against its own true one.'
+  ),
+  'object_position': (
+    'Objects that were observed, left the window and came back, looked for by '
+    f'their own appearance. `right`: there, and within '
+    f'{object_position.NEAR_M} m; `missing` is wrong; `px` and `m`: the error '
+    'of those that are there. `mover`: what moves by itself.'
+  ),
+  'calibration': (
+    'Of the pixels that a memory claims before anything is generated. '
+    f'`right`: colour within {calibration.COLOUR_WITHIN} and depth within '
+    f'{calibration.DEPTH_WITHIN:.0%}; `ece`: expected calibration error; '
+    '`aurc`: mean risk over all coverages.'
+  ),
   'exploration': (
     'All generated frames against the truth; `fresh`: pixels that no earlier '
-    'frame saw. `kid`, `frechet`: distances of AlexNet features. No worse: '
+    'frame saw. `kid`, `frechet`: distances of VGG16 features; `clip_...`: of '
+    'features averaged over time. No worse: '
     f'the paired interval of psnr_db lies above {-reports.MARGIN_DB} dB.'
   ),
   'own_return': (
     'Later views of generated places against the own first view of them. '
     '`own_contrast_db`: gain over the same comparison with a frame from '
     'elsewhere; a frozen video has 0.'
+  ),
+  'changed': (
+    'Share of the changed pixels that are still shown as they were, after so '
+    'many new looks at the place; an object vanished.'
   ),
 }
 # The stage of each suite of models, and what scores it, made from a seed.

@@ -224,8 +224,9 @@ class Exploration:
   """Go where nobody has been: a memory must not hurt.
 
   Scores all generated frames against the truth, the never-seen pixels apart,
-  and the distance of the set of generated frames from that of the true ones:
-  `kid`, and `frechet` (of all frames in 64 components).
+  and the distance of the set of generated frames from that of the true ones,
+  `kid` and `frechet`, and of clips, by features averaged over time, `clip_kid`
+  and `clip_frechet`.
   """
 
   def __init__(self, seed: int = 0):
@@ -248,10 +249,21 @@ class Exploration:
   def finish(self, result: Result) -> None:
     """Adds the distances between the sets, and the curve."""
     real = np.concatenate(self._real)
-    episode = np.repeat(np.arange(len(real)), real.shape[1])
+    made = {name: np.concatenate(parts) for name, parts in self._made.items()}
+    number = np.arange(len(real))
     flat = lambda x: x.reshape(-1, x.shape[-1])
-    made = {k: flat(np.concatenate(x)) for k, x in self._made.items()}
-    result.sampled = set_distances(flat(real), made, episode, self._seed)
+    frames = set_distances(
+      flat(real),
+      {name: flat(x) for name, x in made.items()},
+      np.repeat(number, real.shape[1]),
+      self._seed,
+    )
+    clips = set_distances(
+      real.mean(1), {k: x.mean(1) for k, x in made.items()}, number, self._seed
+    )
+    for name, found in frames.items():
+      of_clips = {f'clip_{k}': x for k, x in clips[name].items()}
+      result.sampled[name] = {**found, **of_clips}
     curve = _frame_curve(self._by_frame)
     result.curves['psnr_db against generated frame'] = curve
 

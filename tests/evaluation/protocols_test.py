@@ -147,7 +147,7 @@ def test_quality_is_told_by_age_and_by_frame():
 
 def test_exploration_tells_real_from_noisy_frames():
   sampled = played('exploration').sampled
-  for distance in ('kid', 'frechet'):
+  for distance in ('kid', 'frechet', 'clip_frechet'):
     good, bad = (sampled[p][distance].value for p in ('good', 'bad'))
     assert bad > good
   assert mean('exploration', 'good', 'fresh_psnr_db') > 25
