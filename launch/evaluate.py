@@ -19,6 +19,7 @@ from absl import flags, logging
 from launch import suites
 from launch.errors import run_program
 from launch.playing import Entrant, flag_list, open_entrants
+from launch.stages import Setting
 from mirage_jax.evaluation import reports
 from mirage_jax.evaluation.outputs import staged
 
@@ -75,7 +76,7 @@ def main(_) -> dict[str, Any]:
       raise ValueError(f'--{flag.name}={flag.value}; expected 1 or more')
   output = pathlib.Path(_OUTPUT.value)
   entrants = open_asked(names)
-  setting = suites.Setting(
+  setting = Setting(
     source=_SOURCE.value,
     episodes=_EPISODES.value,
     frames=_FRAMES.value,
@@ -121,7 +122,7 @@ def open_asked(names: list[str]) -> dict[str, Entrant]:
 
 def run_group(
   names: Sequence[str],
-  setting: suites.Setting,
+  setting: Setting,
   entrants: Mapping[str, Entrant],
   output: pathlib.Path,
 ) -> dict[str, reports.Suite]:
@@ -137,7 +138,7 @@ def run_group(
   return tables
 
 
-def describe(name: str, setting: suites.Setting, table: reports.Suite) -> str:
+def describe(name: str, setting: Setting, table: reports.Suite) -> str:
   """A suite's report: what was done, the tables, and what they say."""
   parts = [f'## {name} ({setting.source})']
   if name in suites.NEED_MODELS:

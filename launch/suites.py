@@ -7,139 +7,33 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from launch import stages
 from launch.playing import Entrant
+from launch.stages import Setting, Stage
 from mirage_jax import worlds
 from mirage_jax.evaluation import (
   calibration,
   changed,
   contests,
-  controls,
   cost,
   memory_gain,
   object_consistency,
   object_position,
+  own_return,
   protocols,
   readout,
   readout_figures,
   reports,
   retention,
   robustness,
-  rollout_files,
-  scenes,
   videos,
 )
-from mirage_jax.evaluation.calibration import Calibration
-from mirage_jax.evaluation.contests import Contest, Result, Score
-from mirage_jax.evaluation.memory_gain import MemoryGain
-from mirage_jax.evaluation.object_consistency import ObjectConsistency
-from mirage_jax.evaluation.object_position import ObjectPosition
-from mirage_jax.evaluation.own_return import OwnReturn
-from mirage_jax.evaluation.protocols import ClosedLoop, Exploration
+from mirage_jax.evaluation.contests import Result, Score
 from mirage_jax.evaluation.reports import Suite
-from mirage_jax.evaluation.rollouts import Player
-from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Memory
 
 OWN_OBSERVED = 4
 READOUT_SCENES, RETENTION_SCENES, CHANGED_SCENES = 16, 8, 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Setting:
-  """What the flags of `launch.evaluate` say; see there."""
-
-  source: str
-  episodes: int
-  frames: int
-  observed: int
-  batch: int
-  videos: int
-  stride: int | None
-  seed: int
-  rollouts: str | None = None
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Stage:
-  """Episodes that several suites share.
-
-  Attributes:
-    path: of the camera, in worlds.
-    folder_path: of the camera, in folders.
-    window_only: whether no more is observed than the models' windows.
-    controls: players that stand beside the models.
-  """
-
-  path: str
-  folder_path: str
-  window_only: bool = False
-  controls: Mapping[str, Player] = dataclasses.field(
-    default_factory=lambda: controls.CONTROLS
-  )
-
-
-RETURN = Stage('out_and_back', 'out_and_back')
-EXPLORE = Stage('explore', 'clip')
-OWN = Stage(
-  'out_and_back',
-  'out_and_back',
-  window_only=True,
-  controls={**controls.CONTROLS, 'ground_truth': controls.ground_truth},
-)
-
-
-def _open(
-  setting: Setting, entrants: Mapping[str, Entrant], stage: Stage
-) -> Sequence[Clip]:
-  """The episodes of a stage, at the size of the models."""
-  generated = setting.frames - setting.observed
-  if generated < 1:
-    raise ValueError(
-      f'--frames={setting.frames} leaves nothing to generate after '
-      f'{setting.observed} observed frames; raise --frames'
-    )
-  height, width = next(iter(entrants.values())).size
-  world = setting.source in worlds.KINDS
-  request = scenes.Request(
-    setting.source,
-    stage.path if world else stage.folder_path,
-    setting.observed,
-    generated,
-    height,
-    width,
-    setting.seed,
-  )
-  clips = scenes.open_episodes(request, setting.episodes)
-  if len(clips) < setting.episodes:
-    print(f'{setting.source} has {len(clips)} episodes, not {setting.episodes}')
-  return clips
-
-
-def make_contest(
-  setting: Setting,
-  entrants: Mapping[str, Entrant],
-  episodes: int,
-  disturb: contests.Disturbance | None = None,
-) -> Contest:
-  """The contest of these checkpoints."""
-  players = {name: entrant.player for name, entrant in entrants.items()}
-  if setting.rollouts is not None:
-    players = {
-      name: rollout_files.kept(
-        player, pathlib.Path(setting.rollouts) / name, entrants[name].identity
-      )
-      for name, player in players.items()
-    }
-  return Contest(
-    players=players,
-    windows=[entrant.window for entrant in entrants.values()],
-    observed=setting.observed,
-    episodes=episodes,
-    batch=setting.batch,
-    seed=setting.seed,
-    examples=setting.videos,
-    disturb=disturb,
-  )
 
 
 def play(
@@ -154,14 +48,14 @@ def play(
     windows = [entrant.window[0] for entrant in entrants.values()]
     observed = max(OWN_OBSERVED, *windows)
     setting = dataclasses.replace(setting, observed=observed)
-  clips = _open(setting, entrants, stage)
-  contest = make_contest(setting, entrants, len(clips))
+  clips = stages.open_clips(setting, entrants, stage)
+  contest = stages.make_contest(setting, entrants, len(clips))
   scores = {name: OF_MODELS[name][1](setting.seed) for name in names}
   results = contests.play(clips, contest, scores, stage.controls)
   tables = {}
   for name, result in results.items():
     table = reports.summarise(result, list(entrants), setting.seed)
-    draw(folder, name, result, table, list(entrants))
+    stages.draw(folder, name, result, table, list(entrants))
     for fact, value in result.facts.items():
       print(f'{name}: {fact} = {value}')
     tables[name] = table
@@ -170,36 +64,15 @@ def play(
 
 def robust(setting, entrants, folder) -> Suite:
   """The closed loop with what is observed spoiled."""
-  clips = _open(setting, entrants, RETURN)
+  clips = stages.open_clips(setting, entrants, stages.RETURN)
 
   def closed_loop(disturb: contests.Disturbance) -> Result:
-    contest = make_contest(setting, entrants, len(clips), disturb)
-    scores = {'robustness': ClosedLoop()}
+    contest = stages.make_contest(setting, entrants, len(clips), disturb)
+    scores = {'robustness': protocols.ClosedLoop()}
     return contests.play(clips, contest, scores, {})['robustness']
 
   result = robustness.run(closed_loop)
   return reports.summarise(result, list(entrants), setting.seed)
-
-
-def draw(
-  folder: pathlib.Path,
-  name: str,
-  result: Result,
-  table: Suite,
-  models: list[str],
-) -> None:
-  """Writes the plots and videos of a closed-loop suite."""
-  for i, (title, curve) in enumerate(result.curves.items()):
-    reports.plot_curve(folder / f'plots/{name}_curve{i}.png', title, curve)
-  for metric in list(next(iter(result.values.values()), {}))[:2]:
-    reports.plot_scores(folder / f'plots/{name}_{metric}.png', table, metric)
-  for i, example in enumerate(result.examples):
-    shown = [*models, 'oracle_memory']
-    rows = videos.example_rows(example, shown, {})
-    frames = videos.below(list(rows.values()))
-    videos.write_video(folder / f'videos/{name}_{i}.mp4', frames)
-    sheet = videos.contact_sheet(frames, 12, columns=2)
-    videos.write_picture(folder / f'videos/{name}_{i}.png', sheet)
 
 
 def _memories(entrants: Mapping[str, Entrant]) -> dict[str, Memory]:
@@ -343,13 +216,16 @@ NOTES: Mapping[str, str] = {
 }
 # The stage of each suite of models, and what scores it, made from a seed.
 OF_MODELS: Mapping[str, tuple[Stage, Callable[[int], Score]]] = {
-  'closed_loop': (RETURN, lambda seed: ClosedLoop()),
-  'memory_gain': (RETURN, MemoryGain),
-  'object_consistency': (RETURN, ObjectConsistency),
-  'object_position': (RETURN, lambda seed: ObjectPosition()),
-  'calibration': (RETURN, Calibration),
-  'exploration': (EXPLORE, Exploration),
-  'own_return': (OWN, lambda seed: OwnReturn()),
+  'closed_loop': (stages.RETURN, lambda seed: protocols.ClosedLoop()),
+  'memory_gain': (stages.RETURN, memory_gain.MemoryGain),
+  'object_consistency': (stages.RETURN, object_consistency.ObjectConsistency),
+  'object_position': (
+    stages.RETURN,
+    lambda seed: object_position.ObjectPosition(),
+  ),
+  'calibration': (stages.RETURN, calibration.Calibration),
+  'exploration': (stages.EXPLORE, protocols.Exploration),
+  'own_return': (stages.OWN, lambda seed: own_return.OwnReturn()),
 }
 OTHERS: Mapping[str, Callable[..., Suite]] = {
   'robustness': robust,

@@ -1,0 +1,139 @@
+"""The episodes that suites of `launch.evaluate` share, and their pictures."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from launch.playing import Entrant
+from mirage_jax import worlds
+from mirage_jax.evaluation import (
+  contests,
+  controls,
+  reports,
+  rollout_files,
+  scenes,
+  videos,
+)
+from mirage_jax.evaluation.contests import Contest, Result
+from mirage_jax.evaluation.reports import Suite
+from mirage_jax.evaluation.rollouts import Player
+from mirage_jax.geometry.clips import Clip
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """What the flags of `launch.evaluate` say; see there."""
+
+  source: str
+  episodes: int
+  frames: int
+  observed: int
+  batch: int
+  videos: int
+  stride: int | None
+  seed: int
+  rollouts: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Stage:
+  """Episodes that several suites share.
+
+  Attributes:
+    path: of the camera, in worlds.
+    folder_path: of the camera, in folders.
+    window_only: whether no more is observed than the models' windows.
+    controls: players that stand beside the models.
+  """
+
+  path: str
+  folder_path: str
+  window_only: bool = False
+  controls: Mapping[str, Player] = dataclasses.field(
+    default_factory=lambda: controls.CONTROLS
+  )
+
+
+RETURN = Stage('out_and_back', 'out_and_back')
+EXPLORE = Stage('explore', 'clip')
+OWN = Stage(
+  'out_and_back',
+  'out_and_back',
+  window_only=True,
+  controls={**controls.CONTROLS, 'ground_truth': controls.ground_truth},
+)
+
+
+def open_clips(
+  setting: Setting, entrants: Mapping[str, Entrant], stage: Stage
+) -> Sequence[Clip]:
+  """The episodes of a stage, at the size of the models."""
+  generated = setting.frames - setting.observed
+  if generated < 1:
+    raise ValueError(
+      f'--frames={setting.frames} leaves nothing to generate after '
+      f'{setting.observed} observed frames; raise --frames'
+    )
+  height, width = next(iter(entrants.values())).size
+  world = setting.source in worlds.KINDS
+  request = scenes.Request(
+    setting.source,
+    stage.path if world else stage.folder_path,
+    setting.observed,
+    generated,
+    height,
+    width,
+    setting.seed,
+  )
+  clips = scenes.open_episodes(request, setting.episodes)
+  if len(clips) < setting.episodes:
+    print(f'{setting.source} has {len(clips)} episodes, not {setting.episodes}')
+  return clips
+
+
+def make_contest(
+  setting: Setting,
+  entrants: Mapping[str, Entrant],
+  episodes: int,
+  disturb: contests.Disturbance | None = None,
+) -> Contest:
+  """The contest of these checkpoints."""
+  players = {name: entrant.player for name, entrant in entrants.items()}
+  if setting.rollouts is not None:
+    players = {
+      name: rollout_files.kept(
+        player, pathlib.Path(setting.rollouts) / name, entrants[name].identity
+      )
+      for name, player in players.items()
+    }
+  return Contest(
+    players=players,
+    windows=[entrant.window for entrant in entrants.values()],
+    observed=setting.observed,
+    episodes=episodes,
+    batch=setting.batch,
+    seed=setting.seed,
+    examples=setting.videos,
+    disturb=disturb,
+  )
+
+
+def draw(
+  folder: pathlib.Path,
+  name: str,
+  result: Result,
+  table: Suite,
+  models: list[str],
+) -> None:
+  """Writes the plots and videos of a closed-loop suite."""
+  for i, (title, curve) in enumerate(result.curves.items()):
+    reports.plot_curve(folder / f'plots/{name}_curve{i}.png', title, curve)
+  for metric in list(next(iter(result.values.values()), {}))[:2]:
+    reports.plot_scores(folder / f'plots/{name}_{metric}.png', table, metric)
+  for i, example in enumerate(result.examples):
+    shown = [*models, 'oracle_memory']
+    rows = videos.example_rows(example, shown, {})
+    frames = videos.below(list(rows.values()))
+    videos.write_video(folder / f'videos/{name}_{i}.mp4', frames)
+    sheet = videos.contact_sheet(frames, 12, columns=2)
+    videos.write_picture(folder / f'videos/{name}_{i}.png', sheet)
