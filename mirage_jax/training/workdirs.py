@@ -53,8 +53,11 @@ def config_difference(
 ) -> tuple[str, Any, Any] | None:
   """The first field (and both values) that makes two experiments differ."""
   old, new = flat_config(found), flat_config(given)
+  free = set(FREE_FIELDS)
+  if new.get('optimizer.schedule') == 'constant':
+    free.add('optimizer.steps')  # a constant rate has no end
   for name in [*new, *(n for n in old if n not in new)]:
-    if name in FREE_FIELDS:
+    if name in free:
       continue
     values = old.get(name, 'absent'), new.get(name, 'absent')
     if json.dumps(values[0]) != json.dumps(values[1]):

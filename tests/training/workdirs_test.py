@@ -17,6 +17,13 @@ def test_a_folder_belongs_to_its_experiment(tmp_path):
   assert workdirs.read_config(tmp_path) == CONFIG
 
 
+@pytest.mark.parametrize('schedule, free', [('constant', 1), ('cosine', 0)])
+def test_the_end_of_a_constant_schedule_may_change(schedule, free):
+  old = {'optimizer': {'schedule': schedule, 'steps': 10}}
+  new = {'optimizer': {'schedule': schedule, 'steps': 20}}
+  assert (workdirs.config_difference(old, new) is None) == bool(free)
+
+
 @pytest.mark.parametrize('field', sorted(workdirs.FREE_FIELDS))
 def test_fields_that_change_no_bit_may_change(tmp_path, field):
   name = field.split('.')[1]
