@@ -206,7 +206,6 @@ def play(
       clips = contest.disturb(clips, contest.observed, key)
     for name, player in players.items():
       rollout = player(clips, contest.observed, key)
-      rollout = dataclasses.replace(rollout, states=None)
       rollouts[name] = jax.tree.map(np.asarray, rollout)
     played = Played(episodes, contest.observed, window, rollouts)
     for name, score in scores.items():
