@@ -29,8 +29,8 @@ from mirage_jax.evaluation.contests import Played, Result
 MIN_PIXELS = 40
 SEEN_PIXELS = 8  # in a frame of the window
 REACH = 24  # pixels
-PRESENT = 0.12  # of [0, 1]
-UNLIKE = 1.5
+PRESENT = 0.08  # of [0, 1]
+UNLIKE = 1.25
 NEAR_M = 0.5
 FAR_M = 0.75  # least distance that the reach must cover
 INSIDE = 0.6  # least share of an object that a shift leaves in the image
@@ -173,16 +173,15 @@ def locate(
   Returns:
     `difference` of colours there, and the error as `px` and `m`.
   """
-  apart = in_parts(rgb, truth, sightings.mask)
-  # The nearest of equal shifts.
   shift = np.arange(-REACH, REACH + 1)
-  far = np.hypot(*np.meshgrid(shift, shift, indexing='ij'))
-  best = (apart + 1e-6 * far).reshape(len(apart), -1).argmin(1)
+  far = np.hypot(*np.meshgrid(shift, shift, indexing='ij')).reshape(-1)
+  apart = in_parts(rgb, truth, sightings.mask).reshape(-1, far.size)
+  best = (apart + 1e-6 * far).argmin(1)  # the nearest of equal shifts
   each = np.arange(len(apart))
   return {
-    'difference': apart.reshape(len(apart), -1)[each, best],
-    'px': far.reshape(-1)[best],
-    'm': metres_of(sightings).reshape(len(apart), -1)[each, best],
+    'difference': apart[each, best],
+    'px': far[best],
+    'm': metres_of(sightings).reshape(-1, far.size)[each, best],
   }
 
 

@@ -131,10 +131,10 @@ def damaged(clips, observed, key):
 @pytest.mark.slow
 def test_the_matcher_is_right_on_true_rooms_though_blurred_and_noisy():
   source = open_source(
-    'rooms', clips=8, frames=32, paths=('out_and_back',), split='test'
+    'rooms', clips=8, frames=48, paths=('out_and_back',), split='test'
   )
   setting = contest(
-    players={'damaged': damaged}, windows=[(4, 4)], observed=12, episodes=8,
+    players={'damaged': damaged}, windows=[(4, 4)], observed=16, episodes=8,
     batch=4,
   )  # fmt: skip
   score = object_position.ObjectPosition()
