@@ -2,8 +2,8 @@
 
 Command: python -m launch.train --config=experiments/rooms_tiny.py --workdir=DIR
 Cost: 45 minutes on two cores.
-Expect: 33 dB on returned pixels, and noise where nobody has looked: more steps
-  help there.
+Expect: 33 dB on returned pixels, and smears where nobody has looked: more
+  steps help there.
 """
 
 import ml_collections
