@@ -50,21 +50,31 @@ def clip_of(seed):
   )
 
 
+@functools.cache
+def compiled(memory):
+  """Jitted write and read."""
+  model, _ = model_of(memory)
+
+  def write(params, state, clip):
+    return model.apply(params, state, clip, method='write')
+
+  def read(params, state, cameras):
+    return model.apply(params, state, cameras, SIZE, SIZE, method='read')
+
+  return jax.jit(write), jax.jit(read)
+
+
 def written(memory, *seeds, params=None):
-  model, mine = model_of(memory)
-  params = mine if params is None else params
+  params = model_of(memory)[1] if params is None else params
   state = memory.init(jnp.eye(4))
   for seed in seeds:
-    state = model.apply(params, state, clip_of(seed), method='write')
+    state = compiled(memory)[0](params, state, clip_of(seed))
   return state
 
 
 def read(memory, state, seed=0, params=None):
-  model, mine = model_of(memory)
-  params = mine if params is None else params
-  return model.apply(
-    params, state, clip_of(seed).cameras, SIZE, SIZE, method='read'
-  )
+  params = model_of(memory)[1] if params is None else params
+  return compiled(memory)[1](params, state, clip_of(seed).cameras)
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
@@ -102,7 +112,7 @@ def test_gradients_reach_what_the_memory_learns(memory):
     state = written(memory, 0, params=params)
     return (read(memory, state, params=params).cells ** 2).sum()
 
-  gradient = jax.grad(loss)(params)['params']['memory_layers']
+  gradient = jax.jit(jax.grad(loss))(params)['params']['memory_layers']
   for leaf in jax.tree.leaves(gradient):
     assert jnp.abs(leaf).max() > 0
 

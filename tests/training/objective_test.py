@@ -45,10 +45,10 @@ def episode() -> Episode:
   return Episode(*parts, key=np.zeros((2, 2), np.int32))
 
 
-def parts_of(objective, params, episode, key=0):
+def parts_of(objective, params, episode, key=0, model=MODEL):
   key = jax.random.key(key)
   loss, parts = jax.jit(
-    lambda params, episode: objective(MODEL, params, episode, key)
+    lambda params, episode: objective(model, params, episode, key)
   )(params, episode)
   return {name: float(x) for name, x in (parts | {'loss': loss}).items()}
 
@@ -90,7 +90,6 @@ def test_an_oracle_is_shown_the_target(params, episode):
   variables = init_params(model, jax.random.key(0), SIZE, SIZE)
   far = jnp.asarray(episode.target.world_from_camera).at[..., 0, 3].add(5.0)
   target = episode.target.replace(world_from_camera=far)
-  _, parts = OBJECTIVE(
-    model, variables, episode.replace(target=target), jax.random.key(0)
-  )
+  episode = episode.replace(target=target)
+  parts = parts_of(OBJECTIVE, variables, episode, model=model)
   assert parts['memory_opacity'] == 1
