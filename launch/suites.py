@@ -207,7 +207,7 @@ NOTES: Mapping[str, str] = {
   'own_return': (
     'Later views of generated places against the own first view of them. '
     '`own_contrast_db`: gain over the same comparison with a frame from '
-    'elsewhere; a frozen video has 0.'
+    'elsewhere; a frozen video gains nothing.'
   ),
   'changed': (
     'Share of the changed pixels that are still shown as they were, after so '
