@@ -22,7 +22,9 @@ from launch.timing import Rows
 from mirage_jax.training.workdirs import write_text
 
 _ROWS = flags.DEFINE_list(
-  'rows', ['worlds', 'memory', 'train', 'sample'], 'What to measure.'
+  'rows',
+  ['worlds', 'memory', 'train', 'sample'],
+  'What to measure; `bench` compares all memories of the bench.',
 )
 _REPEATS = flags.DEFINE_integer(
   'repeats', 9, 'Measurements of each row.', lower_bound=1
@@ -35,6 +37,7 @@ MEASURES = {
   'memory': memory_rows.memory,
   'train': rows.train,
   'sample': rows.sample,
+  'bench': rows.bench,
 }
 
 

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import ml_collections
 
@@ -41,6 +42,15 @@ class Entrant:
     """All that decides how it plays, beside the episodes."""
     player = dataclasses.replace(self.player, params=None, progress=None)
     return f'{player} {trees.fingerprint(self.params)}'
+
+  @property
+  def memory_layers(self) -> nn.Module | None:
+    """What its memory has learned, bound; None if it learns nothing."""
+    memory = self.model.memory
+    layers = None if memory is None else memory.layers()
+    if layers is None:
+      return None
+    return layers.bind({'params': self.params['params']['memory_layers']})
 
   @property
   def size(self) -> tuple[int, int]:

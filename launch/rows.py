@@ -1,4 +1,4 @@
-"""Speed of the worlds, of a training step, and of sampling."""
+"""Speed of the worlds, of a training step, and of sampling; the bench's cost."""
 
 import functools
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from experiments import bench as bench_experiment
 from experiments import rooms_tiny, rooms_tiny_window
 from launch import build, timing
 from launch.memory_rows import long_clip
@@ -69,6 +70,30 @@ def train(repeats: int, seed: int) -> Rows:
   }
   ratio = timing.spread(seconds[:, 0] / seconds[:, 1])
   return rows | {'train_memory_over_window': ratio}
+
+
+def bench(repeats: int, seed: int) -> Rows:
+  """What each memory of the bench costs over the window alone.
+
+  Of a training step, and of a generated chunk with its write and read.
+  """
+  steppers, generators = [], []
+  for memory in bench_experiment.MEMORIES:
+    config = bench_experiment.get_config(memory)
+    config.source.kind, config.seed = 'rooms', seed
+    config.source.clips = config.data.batch_size
+    batch = next(iter(build.make_pipeline(config)))
+    steppers.append(_stepper(config, jax.tree.map(jnp.asarray, batch)))
+    generators.append(_generator(config))
+  rows = {}
+  for what, calls in (('train', steppers), ('sample', generators)):
+    seconds = timing.alternate(calls, repeats)
+    none = seconds[:, bench_experiment.MEMORIES.index('none')]
+    rows |= {
+      f'bench_{what}_{memory}_over_none': timing.spread(seconds[:, i] / none)
+      for i, memory in enumerate(bench_experiment.MEMORIES)
+    }
+  return rows
 
 
 def _stepper(

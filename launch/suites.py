@@ -68,7 +68,7 @@ def robust(setting, entrants, folder) -> Suite:
 
   def closed_loop(disturb: contests.Disturbance) -> Result:
     contest = stages.make_contest(setting, entrants, len(clips), disturb)
-    scores = {'robustness': protocols.ClosedLoop()}
+    scores = {'robustness': protocols.ClosedLoop(setting.seed)}
     return contests.play(clips, contest, scores, {})['robustness']
 
   result = robustness.run(closed_loop)
@@ -145,12 +145,15 @@ def changes(setting, entrants, folder) -> Suite:
 def costs(setting, entrants, folder) -> Suite:
   """Bytes and milliseconds against the number of chunks."""
   _check_world(setting, 'cost')
-  theirs = {name: x.model.memory for name, x in entrants.items()}
-  # What a memory has learned would be needed to time it.
-  memories = _memories(entrants) | {
-    name: x for name, x in theirs.items() if x and x.layers() is None
-  }
-  table, sizes = cost.run(memories, setting.source, seed=setting.seed)
+  memories, layers = dict(readout.MEMORIES), {}
+  for name, x in entrants.items():
+    if x.model.memory is not None:
+      memories[name] = x.model.memory
+    if x.memory_layers is not None:
+      layers[name] = x.memory_layers
+  table, sizes = cost.run(
+    memories, setting.source, layers=layers, seed=setting.seed
+  )
   shown = {
     name: (np.arange(len(each)), np.array(each) / 2**20)
     for name, each in sizes.items()
@@ -171,6 +174,8 @@ NOTES: Mapping[str, str] = {
     '`returned_region_lpips`: frames with at least '
     f'{protocols.REGION_SHARE:.0%}, all other pixels replaced by the truth. '
     '`readout_...`: what the memory alone shows of returned pixels. '
+    '`returned_kid`, `returned_frechet`: distances of the VGG16 features of '
+    'all returned frames. '
     'Means over episodes, 95 % bootstrap intervals over episodes.'
   ),
   'memory_gain': (
@@ -189,8 +194,9 @@ NOTES: Mapping[str, str] = {
   'object_position': (
     'Objects that were observed, left the window and came back, looked for by '
     f'their own appearance. `right`: there, and within '
-    f'{object_position.NEAR_M} m; `missing` is wrong; `px` and `m`: the error '
-    'of those that are there. `mover`: what moves by itself.'
+    f'{object_position.NEAR_M} m; `missing` is wrong; `ghost`: drawn beyond '
+    'that, by itself or beside the right one; `px` and `m`: the error of those '
+    'that are there. `mover`: what moves by itself.'
   ),
   'calibration': (
     'Of the pixels that a memory claims before anything is generated. '
@@ -216,7 +222,7 @@ NOTES: Mapping[str, str] = {
 }
 # The stage of each suite of models, and what scores it, made from a seed.
 OF_MODELS: Mapping[str, tuple[Stage, Callable[[int], Score]]] = {
-  'closed_loop': (stages.RETURN, lambda seed: protocols.ClosedLoop()),
+  'closed_loop': (stages.RETURN, protocols.ClosedLoop),
   'memory_gain': (stages.RETURN, memory_gain.MemoryGain),
   'object_consistency': (stages.RETURN, object_consistency.ObjectConsistency),
   'object_position': (

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,10 +29,13 @@ LAST = 400
 
 
 def ages(
-  memory: Memory, chunks: Sequence[Clip], kept: Sequence[int], last: int
+  memory: Memory,
+  write: writing.Write,
+  chunks: Sequence[Clip],
+  kept: Sequence[int],
+  last: int,
 ) -> tuple[dict[int, Any], list[int]]:
   """States after `kept` chunks, and the bytes after every chunk to `last`."""
-  write = writing.make_write(memory)
   state = memory.init(jnp.asarray(chunks[0].world_from_camera[0]))
   states, sizes = {}, [memory.num_bytes(state)]
   for i in range(last):
@@ -92,11 +96,20 @@ def run(
   memories: Mapping[str, Memory],
   source: str = 'rooms',
   *,
+  layers: Mapping[str, nn.Module] | None = None,
   repeats: int = 31,
   last: int = LAST,
   seed: int = 0,
 ) -> tuple[dict[str, dict], dict[str, list[int]]]:
   """Bytes and times of each memory over a long stream of written chunks.
+
+  Args:
+    memories: by name.
+    source: of the chunks.
+    layers: what those memories that learn have learned, bound, by name.
+    repeats: measurements of each time.
+    last: chunks written.
+    seed: of the chunks and the intervals.
 
   Returns:
     `{name: {metric: interval}}` (a time's `mean` is its median), and the bytes
@@ -108,9 +121,11 @@ def run(
   table, sizes = {}, {}
   for name, memory in memories.items():
     kept = [age for age in TIMED if age <= last]
-    states, sizes[name] = ages(memory, chunks, kept, last)
-    read = writing.make_read(memory, *chunks[0].depth_m.shape[-2:])
-    write = writing.make_write(memory)
+    learned = (layers or {}).get(name)
+    write = writing.make_write(memory, layers=learned)
+    size = chunks[0].depth_m.shape[-2:]
+    read = writing.make_read(memory, *size, layers=learned)
+    states, sizes[name] = ages(memory, write, chunks, kept, last)
     cameras = jax.tree.map(lambda x: jnp.asarray(x[:1]), chunks[0].cameras)
     calls = {
       'read': lambda state, read=read, at=cameras: read(state, at),

@@ -19,7 +19,7 @@ from PIL import Image
 from mirage_jax.arrays import Array, Int
 from mirage_jax.evaluation import perceptual
 from mirage_jax.evaluation.contests import Played, Result
-from mirage_jax.evaluation.protocols import set_distances
+from mirage_jax.evaluation.feature_sets import FeatureSets
 from mirage_jax.geometry.clips import Clip
 
 MIN_PIXELS = 40
@@ -81,18 +81,15 @@ def cut(clip: Clip, crops: list[Crop]) -> Array:
     )
     for crop in crops
   ]
-  return np.stack(pictures).astype(np.float32) / 255
+  pictures = np.reshape(pictures, (-1, SIDE, SIDE, 3))
+  return pictures.astype(np.float32) / 255
 
 
 class ObjectConsistency:
   """Compares objects after a return with the true ones."""
 
   def __init__(self, seed: int = 0):
-    self._seed = seed
-    self._real: list[Array] = []
-    self._made: dict[str, list[Array]] = {}
-    self._owner: list[Array] = []
-    self._episodes = 0
+    self._crops = FeatureSets(seed)
 
   def add(self, played: Played, result: Result) -> None:
     """Scores a batch.
@@ -107,31 +104,20 @@ class ObjectConsistency:
         'choose other suites for this source'
       )
     crops = find_crops(ids[:, played.observed :], played.returned.mask)
-    batch = len(ids)
-    if crops:
-      owner = np.array([crop.episode for crop in crops])
-      self._owner.append(self._episodes + owner)
-      true = cut(played.truth, crops)
-      self._real.append(np.asarray(perceptual.features(true)))
-      for name, rollout in played.rollouts.items():
-        made = cut(rollout.clip, crops)
-        features = np.asarray(perceptual.features(made))
-        self._made.setdefault(name, []).append(features)
-        apart = np.asarray(perceptual.lpips(made, true))
-        mean = [apart[owner == i].mean() if i in owner else np.nan
-                for i in range(batch)]  # fmt: skip
-        result.add(name, {'object_lpips': np.array(mean)})
-    self._episodes += batch
+    episode = np.array([crop.episode for crop in crops], int)
+    true = cut(played.truth, crops)
+    made = {name: cut(x.clip, crops) for name, x in played.rollouts.items()}
+    self._crops.add(true, made, episode, len(ids))
+    if not crops:
+      return
+    for name, pictures in made.items():
+      apart = np.asarray(perceptual.lpips(pictures, true))
+      each = [apart[episode == i] for i in range(len(ids))]
+      mean = [x.mean() if len(x) else np.nan for x in each]
+      result.add(name, {'object_lpips': np.array(mean)})
 
   def finish(self, result: Result) -> None:
     """Adds the distances between the sets of crops."""
-    if not self._real:
-      return
-    real, owner = np.concatenate(self._real), np.concatenate(self._owner)
-    made = {name: np.concatenate(parts) for name, parts in self._made.items()}
-    found = set_distances(real, made, owner, self._seed)
-    result.sampled = {
-      name: {f'object_{metric}': x for metric, x in distances.items()}
-      for name, distances in found.items()
-    }
-    result.facts = {'crops': len(real), 'episodes': len(np.unique(owner))}
+    result.sampled = self._crops.distances('object_')
+    crops, episodes = self._crops.counts
+    result.facts = {'crops': crops, 'episodes': episodes}

@@ -171,17 +171,20 @@ def locate(
   """Where each object is drawn.
 
   Returns:
-    `difference` of colours there, and the error as `px` and `m`.
+    `difference` of colours there, the error as `px` and `m`, and the least
+    difference `elsewhere`, beyond `NEAR_M`.
   """
   shift = np.arange(-REACH, REACH + 1)
   far = np.hypot(*np.meshgrid(shift, shift, indexing='ij')).reshape(-1)
   apart = in_parts(rgb, truth, sightings.mask).reshape(-1, far.size)
   best = (apart + 1e-6 * far).argmin(1)  # the nearest of equal shifts
   each = np.arange(len(apart))
+  metres = metres_of(sightings).reshape(-1, far.size)
   return {
     'difference': apart[each, best],
     'px': far[best],
-    'm': metres_of(sightings).reshape(-1, far.size)[each, best],
+    'm': metres[each, best],
+    'elsewhere': np.where(metres > NEAR_M, apart, np.inf).min(1),
   }
 
 
@@ -228,6 +231,7 @@ def summarise(
   figures = {
     'right': there & (found['m'] <= NEAR_M),
     'missing': ~there,
+    'ghost': found['elsewhere'] <= PRESENT,
     'px': np.where(there, found['px'], np.nan),
     'm': np.where(there, found['m'], np.nan),
   }

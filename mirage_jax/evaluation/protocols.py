@@ -16,10 +16,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mirage_jax.arrays import Array, Float, Int
+from mirage_jax.arrays import Array, Bool
 from mirage_jax.evaluation import (
   controls,
-  distributions,
   metrics,
   perceptual,
   visibility,
@@ -31,7 +30,7 @@ from mirage_jax.evaluation.contests import (
   Result,
   play,
 )
-from mirage_jax.evaluation.statistics import Sampled
+from mirage_jax.evaluation.feature_sets import FeatureSets
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
 
@@ -152,12 +151,14 @@ class _ByAge:
 class ClosedLoop:
   """Leave and come back: the returned pixels against the truth.
 
-  Scores of returned pixels and frames, and of all generated frames; the curve
+  Scores of returned pixels and frames, and of all generated frames; the
+  distance of the set of returned frames from that of the true ones; the curve
   of PSNR against the frames since a pixel was last seen.
   """
 
-  def __init__(self):
+  def __init__(self, seed: int = 0):
     self._ages = _ByAge()
+    self._frames = FeatureSets(seed)
     self._by_frame: dict[str, list[np.ndarray]] = {}
     self._counts = {'returned_frames': 0, 'returned_pixels': 0, 'pixels': 0}
 
@@ -171,13 +172,16 @@ class ClosedLoop:
         result.add(name, score_readout(truth, rollout.readout, mask))
       self._ages.add(name, error, mask, played.returned.age)
       self._by_frame.setdefault(name, []).append(error.mean((2, 3)))
-    self._counts['returned_frames'] += int(mostly(mask, truth).sum())
+    frames = mostly(mask, truth)
+    add_frames(self._frames, played, frames)
+    self._counts['returned_frames'] += int(frames.sum())
     self._counts['returned_pixels'] += int(mask.sum())
     self._counts['pixels'] += mask.size
     return mask
 
   def finish(self, result: Result) -> None:
-    """Adds the curves, and how much returned."""
+    """Adds the distances, the curves, and how much returned."""
+    result.sampled = self._frames.distances('returned_')
     curves = result.curves
     curves['psnr_db against frames since last seen'] = self._ages.curve()
     curves['psnr_db against generated frame'] = _frame_curve(self._by_frame)
@@ -192,24 +196,6 @@ def closed_loop(source: Any, contest: Contest) -> Result:
   """
   scores = {'closed_loop': ClosedLoop()}
   return play(source, contest, scores, controls.CONTROLS)['closed_loop']
-
-
-def set_distances(
-  real: Float[np.ndarray, 'n f'],
-  made: Mapping[str, Float[np.ndarray, 'n f']],
-  episode: Int[np.ndarray, 'n'],
-  seed: int,
-) -> dict[str, dict[str, Sampled]]:
-  """`kid` and `frechet` of every player's features from the real ones."""
-  if len(np.unique(episode)) < 2:
-    return {}
-  return {
-    name: {
-      'kid': distributions.kernel_distance(real, features, episode, seed),
-      'frechet': distributions.frechet_distance(real, features, episode, seed),
-    }
-    for name, features in made.items()
-  }
 
 
 def _frame_curve(errors: Mapping[str, list[np.ndarray]]) -> Curve:
@@ -231,44 +217,34 @@ class Exploration:
   """
 
   def __init__(self, seed: int = 0):
-    self._seed = seed
-    self._real: list[np.ndarray] = []
-    self._made: dict[str, list[np.ndarray]] = {}
+    self._frames = FeatureSets(seed)
     self._by_frame: dict[str, list[np.ndarray]] = {}
 
   def add(self, played: Played, result: Result) -> Array:
     """Scores a batch by its fresh pixels."""
     truth, fresh = played.truth, np.asarray(played.returned.fresh)
-    self._real.append(_features(truth))
     for name, rollout in played.rollouts.items():
       values, error = score_rollout(truth, rollout.clip, fresh, 'fresh')
       result.add(name, values)
       self._by_frame.setdefault(name, []).append(error.mean((2, 3)))
-      self._made.setdefault(name, []).append(_features(rollout.clip))
+    every = np.zeros(fresh.shape[:2], bool)
+    every[:, ::FEATURES_EVERY] = True
+    add_frames(self._frames, played, every)
     return fresh
 
   def finish(self, result: Result) -> None:
     """Adds the distances between the sets, and the curve."""
-    real = np.concatenate(self._real)
-    made = {name: np.concatenate(parts) for name, parts in self._made.items()}
-    number = np.arange(len(real))
-    flat = lambda x: x.reshape(-1, x.shape[-1])
-    frames = set_distances(
-      flat(real),
-      {name: flat(x) for name, x in made.items()},
-      np.repeat(number, real.shape[1]),
-      self._seed,
-    )
-    clips = set_distances(
-      real.mean(1), {k: x.mean(1) for k, x in made.items()}, number, self._seed
-    )
-    for name, found in frames.items():
-      of_clips = {f'clip_{k}': x for k, x in clips[name].items()}
-      result.sampled[name] = {**found, **of_clips}
+    of_frames = self._frames.distances()
+    of_clips = self._frames.distances('clip_', averaged=True)
+    result.sampled = {k: x | of_clips[k] for k, x in of_frames.items()}
     curve = _frame_curve(self._by_frame)
     result.curves['psnr_db against generated frame'] = curve
 
 
-def _features(clip: Clip) -> np.ndarray:
-  rgb = metrics.unit_rgb(clip.rgb[:, ::FEATURES_EVERY])
-  return np.asarray(perceptual.features(rgb))
+def add_frames(
+  sets: FeatureSets, played: Played, which: Bool[np.ndarray, 'b t']
+) -> None:
+  """Adds some of the generated frames, and the true ones, to `sets`."""
+  chosen = lambda clip: metrics.unit_rgb(np.asarray(clip.rgb)[which])
+  made = {name: chosen(x.clip) for name, x in played.rollouts.items()}
+  sets.add(chosen(played.truth), made, np.nonzero(which)[0], len(which))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,18 +20,21 @@ Write = Callable[[Any, Clip], Any]
 Read = Callable[..., Readout]
 
 
-def make_write(memory: Memory, generated: bool = False) -> Write:
+def make_write(
+  memory: Memory, generated: bool = False, layers: nn.Module | None = None
+) -> Write:
   """A jitted `write(state, clip)` of observed colours; recompiles per shape.
 
   Movers and sky are not written. Where the sensor gave no depth it is guessed
   from the pixels round about, at a low weight. A memory that has `features`
-  beyond rgb gets zeros there.
+  beyond rgb gets zeros there; one that learns takes its bound `layers`.
   """
+  learned = {} if layers is None else {'layers': layers}
 
   @jax.jit
   def write(state, cameras, depth_m, rgb, weight):
     observed = memory.observe(state, cameras, depth_m, rgb, weight, generated)
-    return memory.write(state, observed)
+    return memory.write(state, observed, **learned)
 
   def write_clip(state: Any, clip: Clip) -> Any:
     depth_m, weight = written_depth(clip)
@@ -61,10 +65,13 @@ def unwritten(clip: Clip) -> Bool[np.ndarray, 't h w']:
   return mask
 
 
-def make_read(memory: Memory, height: int, width: int) -> Read:
+def make_read(
+  memory: Memory, height: int, width: int, layers: nn.Module | None = None
+) -> Read:
   """A jitted `read(state, cameras)` at one resolution."""
+  learned = {} if layers is None else {'layers': layers}
   return jax.jit(
-    lambda state, cameras: memory.read(state, cameras, height, width)
+    lambda state, cameras: memory.read(state, cameras, height, width, **learned)
   )
 
 

@@ -16,8 +16,8 @@ from tests.evaluation.protocols_test import contest, pan
 # A pixel of the painted sphere is 4 m / (0.5 * 32) = 0.25 m.
 
 
-def moved(dx, dy=0, keep=True):
-  """Each object is drawn so far off; where it was is what surrounds it."""
+def moved(dx, dy=0, keep=True, stays=False):
+  """Each object is drawn so far off; where it was is grey unless it stays."""
 
   def play(clips, observed, key):
     rest = take_frames(clips, slice(observed, None), axis=1)
@@ -27,7 +27,8 @@ def moved(dx, dy=0, keep=True):
       for t in range(rgb.shape[1]):
         ids = full.object_id[observed + t]
         frame = np.array(rgb[b, t])
-        rgb[b, t][ids > 0] = 128
+        if not stays:
+          rgb[b, t][ids > 0] = 128
         if keep:
           rows, columns = np.nonzero(ids > 0)
           y, x = rows + dy, columns + dx
@@ -44,6 +45,7 @@ PLAYERS = {
   'two': moved(0, 2),
   'six': moved(6),
   'deleted': moved(0, keep=False),
+  'both': moved(14, stays=True),
 }
 
 
@@ -77,6 +79,17 @@ def test_the_matcher_finds_by_how_much_an_object_moved(name, pixels, right):
 def test_what_was_deleted_is_missing_and_wrong():
   assert mean('deleted', 'object_missing') == 1
   assert mean('deleted', 'object_right') == 0
+
+
+@pytest.mark.parametrize(
+  'name, ghost', [('truth', 0), ('deleted', 0), ('two', 0), ('six', 1)]
+)
+def test_an_object_that_is_drawn_elsewhere_is_a_ghost(name, ghost):
+  assert mean(name, 'object_ghost') == ghost
+
+
+def test_a_ghost_may_stand_beside_the_right_one():
+  assert mean('both', 'object_right') == mean('both', 'object_ghost') == 1
 
 
 def test_differences_are_those_of_a_plain_loop():

@@ -145,11 +145,23 @@ def test_quality_is_told_by_age_and_by_frame():
   np.testing.assert_array_equal(frames, np.arange(1, 10))
 
 
-def test_exploration_tells_real_from_noisy_frames():
-  sampled = played('exploration').sampled
-  for distance in ('kid', 'frechet', 'clip_frechet'):
-    good, bad = (sampled[p][distance].value for p in ('good', 'bad'))
-    assert bad > good
+@pytest.mark.parametrize(
+  ('suite', 'distance'),
+  [
+    ('closed_loop', 'returned_kid'),
+    ('closed_loop', 'returned_frechet'),
+    ('exploration', 'kid'),
+    ('exploration', 'frechet'),
+    ('exploration', 'clip_frechet'),
+  ],
+)
+def test_distances_of_sets_tell_real_from_noisy_frames(suite, distance):
+  sampled = played(suite).sampled
+  good, bad = (sampled[p][distance].value for p in ('good', 'bad'))
+  assert bad > good
+
+
+def test_exploration_scores_what_nobody_saw():
   assert mean('exploration', 'good', 'fresh_psnr_db') > 25
 
 

@@ -28,7 +28,8 @@ def test_slope_is_exact_on_a_line():
 
 def test_bytes_and_reads_do_not_grow():
   chunks = writing.chunks_of(make_clip(frames=4), 2)
-  states, sizes = cost.ages(MEMORY, chunks, kept=(1, 5), last=6)
+  write = writing.make_write(MEMORY)
+  states, sizes = cost.ages(MEMORY, write, chunks, kept=(1, 5), last=6)
   assert len(set(sizes)) == 1 and list(states) == [1, 5]
   times = cost.alternated_ms(states, lambda state: state.geometry, 3)
   assert all(len(x) == 3 for x in times.values())
