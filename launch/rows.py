@@ -1,4 +1,4 @@
-"""Speed of the worlds, of a training step, and of sampling; the bench's cost."""
+"""Speed of the worlds, of training and of sampling, and what memories cost."""
 
 import functools
 from collections.abc import Callable

@@ -6,7 +6,9 @@ over all counted pixels of all frames; LPIPS and SSIM are means over the counted
 frames. A *returned frame* is one in which at least `RETURNED_SHARE` of the
 static pixels are returned pixels (see `visibility`); `..._lpips` and
 `..._ssim` are of these whole frames. `..._region_lpips` is of all frames with
-at least `REGION_SHARE` such pixels, all others replaced by the truth.
+at least `REGION_SHARE` such pixels, all others replaced by the truth;
+`..._region_kid` and `..._region_frechet` are distances between the set of these
+and that of the true frames.
 """
 
 from collections.abc import Mapping
@@ -152,8 +154,8 @@ class ClosedLoop:
   """Leave and come back: the returned pixels against the truth.
 
   Scores of returned pixels and frames, and of all generated frames; the
-  distance of the set of returned frames from that of the true ones; the curve
-  of PSNR against the frames since a pixel was last seen.
+  distance of the set of frames with returned regions from that of the true
+  ones; the curve of PSNR against the frames since a pixel was last seen.
   """
 
   def __init__(self, seed: int = 0):
@@ -172,16 +174,15 @@ class ClosedLoop:
         result.add(name, score_readout(truth, rollout.readout, mask))
       self._ages.add(name, error, mask, played.returned.age)
       self._by_frame.setdefault(name, []).append(error.mean((2, 3)))
-    frames = mostly(mask, truth)
-    add_frames(self._frames, played, frames)
-    self._counts['returned_frames'] += int(frames.sum())
+    add_frames(self._frames, played, mostly(mask, truth, REGION_SHARE), mask)
+    self._counts['returned_frames'] += int(mostly(mask, truth).sum())
     self._counts['returned_pixels'] += int(mask.sum())
     self._counts['pixels'] += mask.size
     return mask
 
   def finish(self, result: Result) -> None:
     """Adds the distances, the curves, and how much returned."""
-    result.sampled = self._frames.distances('returned_')
+    result.sampled = self._frames.distances('returned_region_')
     curves = result.curves
     curves['psnr_db against frames since last seen'] = self._ages.curve()
     curves['psnr_db against generated frame'] = _frame_curve(self._by_frame)
@@ -242,9 +243,19 @@ class Exploration:
 
 
 def add_frames(
-  sets: FeatureSets, played: Played, which: Bool[np.ndarray, 'b t']
+  sets: FeatureSets,
+  played: Played,
+  which: Bool[np.ndarray, 'b t'],
+  region: Bool[np.ndarray, 'b t h w'] | None = None,
 ) -> None:
-  """Adds some of the generated frames, and the true ones, to `sets`."""
+  """Adds some of the frames to `sets`: true ones and what was made of them.
+
+  With a `region`, all other pixels are replaced by the truth.
+  """
   chosen = lambda clip: metrics.unit_rgb(np.asarray(clip.rgb)[which])
+  true = chosen(played.truth)
   made = {name: chosen(x.clip) for name, x in played.rollouts.items()}
-  sets.add(chosen(played.truth), made, np.nonzero(which)[0], len(which))
+  if region is not None:
+    kept = region[which][..., None]
+    made = {name: jnp.where(kept, rgb, true) for name, rgb in made.items()}
+  sets.add(true, made, np.nonzero(which)[0], len(which))

@@ -31,10 +31,12 @@ class Plan:
   Attributes:
     found: `[n, k]` rows to read; the number of rows if there is none.
     rows: `[n, k, c]` all rows of these entries.
+    naming: `[n, k, 5]` what names these entries: weight, slot, position.
   """
 
   found: Int[Array, 'n k']
   rows: Int[Array, 'n k c']
+  naming: Float[Array, 'n k 5']
 
 
 @flax.struct.dataclass
@@ -65,11 +67,11 @@ def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
   sums = view_tables.as_float(state.entries)
   naming = jax.lax.stop_gradient(sums[:, :NAMING])
   plan = make_plan(config, views, naming)
-  entries = take_out(sums, plan)[0]
-  known = jax.lax.stop_gradient(entries[:, :COLUMNS])
+  rest = take_out(sums[:, NAMING:], plan)[0]
+  known = _in_rows(plan, plan.naming, config.entries)
   held, slot, relative, _ = _means(config, views, known)
   relative = uncontract(relative * config.unit_m, config.radius_m)
-  features = entries[:, COLUMNS:] / jnp.maximum(known[:, :1], 0.5)
+  features = rest[:, COLUMNS - NAMING :] / jnp.maximum(known[:, :1], 0.5)
   if config.exact:
     features = features / 127.5 - 1
   return Surfels(
@@ -79,7 +81,7 @@ def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
     range_m=jnp.linalg.norm(relative, axis=-1),
     features=features,
     weight=known[:, 0] / view_bins.WEIGHTS,
-    recent=known[:, RECENT] > 0.5,
+    recent=rest[:, RECENT - NAMING] > 0.5,
   )
 
 
@@ -94,7 +96,7 @@ def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
   alone, key = _alone(config, views, naming, everywhere)
   if config.choices == 1:
     found = jnp.where(alone, everywhere, config.entries)
-    return Plan(found[None], _all_rows(config, key)[None])
+    return Plan(found[None], _all_rows(config, key)[None], naming[None])
   most = config.entries // PARTS
 
   def one_round(carry, _):
@@ -106,14 +108,14 @@ def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
     anything = jnp.arange(most, dtype=jnp.uint32)
     keys = jnp.where(found < config.entries, keys, anything)
     rows = _all_rows(config, keys)
-    sums, _ = _remove(sums, found, rows)
+    sums, taken = _remove(sums, found, rows)
     changed = rows.reshape(-1)
     again = _alone(config, views, sums[changed], changed)
     alone, key = (
       old.at[changed].set(new)
       for old, new in zip((alone, key), again, strict=True)
     )
-    return (sums, alone, key), Plan(found, rows)
+    return (sums, alone, key), Plan(found, rows, taken)
 
   carry = (naming, alone, key)
   return jax.lax.scan(one_round, carry, None, length=config.rounds)[1]
@@ -126,10 +128,15 @@ def take_out(
   sums, taken = jax.lax.scan(
     lambda sums, step: _remove(sums, step.found, step.rows), sums, plan
   )
+  return _in_rows(plan, taken, len(sums)), sums
+
+
+def _in_rows(plan: Plan, taken: Float[Array, 'n k c'], rows: int):
+  """What was taken in the rounds of a plan, each in the row it was found in."""
+  columns = taken.shape[-1]
+  entries = jnp.zeros((rows, columns), taken.dtype)
   found = plan.found.reshape(-1)
-  taken = taken.reshape(-1, sums.shape[1])
-  entries = jnp.zeros_like(sums).at[found].set(taken, mode='drop')
-  return entries, sums
+  return entries.at[found].set(taken.reshape(-1, columns), mode='drop')
 
 
 def _remove(sums, found, rows):

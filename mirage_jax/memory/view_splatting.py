@@ -119,17 +119,21 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
 
 
 def _shifts(reach: int) -> Int[Array, 'k 2']:
-  """Offsets of the pixels that a surfel of the largest radius may cover."""
-  across = jnp.arange(-reach, reach + 1)
+  """Offsets of the pixels that a surfel of the largest radius may cover.
+
+  From the pixel whose centre is next to it, to the left and above.
+  """
+  across = jnp.arange(1 - reach, reach + 1)
   return jnp.stack(jnp.meshgrid(across, across), -1).reshape(-1, 2)
 
 
 def _cover(shift, pixel, radius, held, height, width):
   """The pixel at an offset from each surfel, and how close it is."""
-  at = jnp.floor(pixel).astype(jnp.int32) + shift
+  at = jnp.floor(pixel - 0.5).astype(jnp.int32) + shift
   apart = ((at + 0.5 - pixel) ** 2).sum(-1)
+  own = (at == jnp.floor(pixel).astype(jnp.int32)).all(-1)
   covered = held & ((at >= 0) & (at < jnp.array([width, height]))).all(-1)
-  covered = covered & ((apart <= radius**2) | (shift == 0).all())
+  covered = covered & ((apart <= radius**2) | own)
   target = jnp.where(covered, at[:, 1] * width + at[:, 0], height * width)
   close = jnp.exp(-apart / (0.72 * jnp.maximum(radius, 0.7) ** 2))
   return target, close + 1e-6

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.flow import Sampler, integrate, velocity_from_clean
 from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.geometry.clips import Clip, join_frames
+from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models.mirage import Mirage, context_video, read_views
 from mirage_jax.models.video import CHANNELS, Frames, frames_from_video
@@ -40,13 +40,15 @@ def generate_chunk(
   b, t = cameras.intrinsics.shape[:2]
   h, w = context.depth_m.shape[-2:]
   readout = read_views(model, params, states, cameras, h, w)
-  window = context_video(context)
-  clean = jnp.zeros(window.shape[:2])
-  joined = join_frames(context.cameras, cameras)
+  clean = jnp.zeros(context.time_s.shape)
+  window = model.apply(
+    params, context_video(context), clean, context.cameras, readout,
+    method='watch',
+  )  # fmt: skip
 
   def predict(x: Float[Array, 'b t h w 4'], level: Float[Array, '']):
     levels = jnp.full((b, t), level)
-    return model.apply(params, x, levels, window, clean, joined, readout)
+    return model.apply(params, x, levels, cameras, window, readout)
 
   def velocity(x, level):
     video = predict(x, level).video

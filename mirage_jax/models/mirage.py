@@ -8,13 +8,14 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Float, Key
+from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.geometry.cameras import Cameras, pluecker, relative_to
 from mirage_jax.geometry.clips import Clip, join_frames
 from mirage_jax.memory.contract import Memory, Readout
 from mirage_jax.models import video as video_lib
 from mirage_jax.models.video import CHANNELS
 from mirage_jax.models.video_transformer import VideoTransformer
+from mirage_jax.nn.attention import KeysValues
 from mirage_jax.nn.embeddings import patchify, unpatchify
 
 RAY_CELLS = 2  # Pluecker rays along a side of a token
@@ -36,6 +37,21 @@ class Prediction:
   dynamic: Float[Array, 'b t h w']
   sky: Float[Array, 'b t h w']
   gate: Float[Array, 'b t h w']
+
+
+@flax.struct.dataclass
+class Window:
+  """What the generator keeps of the frames before its target.
+
+  It does not depend on the target: one serves all steps of a sampler.
+
+  Attributes:
+    anchor: `[b, 4, 4]` pose of the last frame, which rays are relative to.
+    past: what the target attends to; None for a model of frames alone.
+  """
+
+  anchor: Float[Array, 'b 4 4']
+  past: KeysValues | None = None
 
 
 class Mirage(nn.Module):
@@ -110,47 +126,69 @@ class Mirage(nn.Module):
     layers = self.memory_layers
     return {} if layers is None else {'layers': layers}
 
+  def watch(
+    self,
+    context: Float[Array, 'b c h w 5'],
+    levels: Float[Array, 'b c'],
+    cameras: Cameras,
+    readout: Readout | None = None,
+  ) -> Window:
+    """Takes in the frames before the target.
+
+    Args:
+      context: colour, inverse depth, and 1 where depth is known.
+      levels: noise level of every frame.
+      cameras: of the frames.
+      readout: the memory's view of the target. Frames that it recalls stand
+        before these.
+    """
+    anchor = cameras.world_from_camera[:, -1]
+    if self.alone:
+      return Window(anchor)
+    recalled = None if readout is None else readout.recalled
+    if recalled is not None:
+      context = join_frames(video_lib.encode_recalled(recalled), context)
+      levels = join_frames(jnp.zeros(recalled.present.shape), levels)
+      cameras = join_frames(recalled.cameras, cameras)
+    tokens = self._embed(context, cameras, anchor)
+    columns = context.shape[3] // self.patch
+    return Window(anchor, self.trunk(tokens, levels, columns)[1])
+
   def __call__(
     self,
     noisy: Float[Array, 'b t h w 4'],
     levels: Float[Array, 'b t'],
-    context: Float[Array, 'b c h w 5'],
-    context_levels: Float[Array, 'b c'],
     cameras: Cameras,
+    window: Window,
     readout: Readout | None = None,
   ) -> Prediction:
     """Predicts the clean target frames.
 
     Args:
       noisy: target frames at their noise levels.
-      levels: noise level of every target frame.
-      context: the window: colour, inverse depth, and 1 where depth is known.
-      context_levels: noise level of every frame of the window.
-      cameras: of the window and then of the target, `[b, c + t]`.
+      levels: noise level of every frame.
+      cameras: of the frames.
+      window: what was made of the frames before.
       readout: the memory's view of the target frames, `[b, t, h, w, ...]`.
-        Frames that it recalls stand before the window.
 
     Returns:
       The prediction for the target frames.
     """
-    if readout is not None and readout.recalled is not None:
-      past = readout.recalled
-      context = join_frames(video_lib.encode_recalled(past), context)
-      clean = jnp.zeros(past.present.shape)
-      context_levels = join_frames(clean, context_levels)
-      cameras = join_frames(past.cameras, cameras)
-    c, (t, h, w) = context.shape[1], noisy.shape[1:4]
-    tokens = self._embed(noisy, context, cameras)
+    b, t, h, w = noisy.shape[:4]
+    known = jnp.ones_like(noisy[..., :1])
+    tokens = self._embed(
+      jnp.concatenate([noisy, known], axis=-1), cameras, window.anchor
+    )
     if readout is not None:
-      shown = self.readout_in(self._readout_tokens(readout))
+      tokens = tokens + self.readout_in(self._readout_tokens(readout))
       if readout.cells is not None:
         side = readout.cells.shape[-3] * self.patch // h
-        shown = shown + self.cells_in(patchify(readout.cells, side))
-      tokens = jnp.asarray(tokens).at[:, c:].add(shown)
-    all_levels = jnp.concatenate([context_levels, levels], axis=1)
-    out = self.trunk(tokens, all_levels, self._sees(c, t), w // self.patch)[
-      :, c:
-    ]
+        tokens = tokens + self.cells_in(patchify(readout.cells, side))
+    if self.alone:
+      tokens = tokens.reshape(b * t, 1, *tokens.shape[2:])
+      levels = levels.reshape(b * t, 1)
+    out, _ = self.trunk(tokens, levels, w // self.patch, window.past)
+    out = out.reshape(b, t, *out.shape[2:])
     out = unpatchify(self.head(out), self.patch, h, w).astype(jnp.float32)
     video, dynamic, sky, bias = (
       out[..., :CHANNELS],
@@ -167,29 +205,18 @@ class Mirage(nn.Module):
       video = (1 - gate[..., None]) * video + gate[..., None] * guess
     return Prediction(video, dynamic, sky, gate)
 
-  def _sees(self, context: int, target: int) -> Bool[Array, 'ct ct']:
-    """Which frame attends to which: causal over the window and the target."""
-    if self.alone:
-      return jnp.eye(context + target, dtype=bool)
-    later = jnp.arange(context + target) >= context
-    return later[:, None] >= later[None, :]
-
   def _embed(
     self,
-    noisy: Float[Array, 'b t h w 4'],
-    context: Float[Array, 'b c h w 5'],
+    video: Float[Array, 'b t h w 5'],
     cameras: Cameras,
-  ) -> Float[Array, 'b ct n d']:
-    """Pixels and rays as tokens; rays relative to the window's last frame."""
-    h, w = noisy.shape[2:4]
-    known = jnp.ones_like(noisy[..., :1])
-    pixels = jnp.concatenate(
-      [context, jnp.concatenate([noisy, known], axis=-1)], axis=1
-    )
-    anchor = cameras.world_from_camera[:, context.shape[1] - 1, None]
+    anchor: Float[Array, 'b 4 4'],
+  ) -> Float[Array, 'b t n d']:
+    """Pixels and rays as tokens; rays relative to the anchor."""
+    h, w = video.shape[2:4]
     side = self.patch // RAY_CELLS
-    rays = pluecker(relative_to(cameras, anchor), h // side, w // side)
-    return self.pixels_in(patchify(pixels, self.patch)) + self.rays_in(
+    relative = relative_to(cameras, anchor[:, None])
+    rays = pluecker(relative, h // side, w // side)
+    return self.pixels_in(patchify(video, self.patch)) + self.rays_in(
       patchify(rays, RAY_CELLS)
     )
 
@@ -276,14 +303,11 @@ def init_params(
   model: Mirage, key: Key[Array, ''], height: int, width: int
 ) -> Any:
   """Parameters of the model, float32; shapes do not depend on batch or t."""
-  cameras = Cameras(
-    jnp.ones((1, 2, 4)), jnp.broadcast_to(jnp.eye(4), (1, 2, 4, 4))
-  )
   clip = Clip(
     rgb=jnp.zeros((1, 1, height, width, 3), jnp.uint8),
     depth_m=jnp.ones((1, 1, height, width)),
-    intrinsics=cameras.intrinsics[:, :1],
-    world_from_camera=cameras.world_from_camera[:, :1],
+    intrinsics=jnp.ones((1, 1, 4)),
+    world_from_camera=jnp.eye(4)[None, None],
     time_s=jnp.zeros((1, 1)),
   )
 
@@ -296,7 +320,8 @@ def init_params(
       readout = module.read(state, one.cameras, height, width)
       readout = jax.tree.map(lambda x: x[None], readout)
     level = jnp.zeros((1, 1))
+    window = module.watch(context_video(clip), level, clip.cameras, readout)
     noisy = video_lib.encode_clip(clip)
-    return module(noisy, level, context_video(clip), level, cameras, readout)
+    return module(noisy, level, clip.cameras, window, readout)
 
   return jax.jit(lambda key: model.init(key, method=everything))(key)

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Float
-from mirage_jax.nn.attention import Attention
+from mirage_jax.arrays import Array, Float
+from mirage_jax.nn.attention import Attention, KeysValues
 from mirage_jax.nn.embeddings import level_embedding, rotary_angles
 from mirage_jax.nn.mlp import Mlp
 from mirage_jax.nn.modulation import Modulation, modulate, normalise
@@ -22,21 +22,22 @@ class Block(nn.Module):
   def __call__(
     self,
     x: Float[Array, 'b t n d'],
+    past: KeysValues | None,
     shared: Float[Array, 'b t m'],
     angles: Float[Array, 'tn a'],
-    mask: Bool[Array, 'tn tn'],
-  ) -> tuple[Float[Array, 'b t n d'], None]:
-    """One layer; the second result is for `nn.scan`."""
+  ) -> tuple[Float[Array, 'b t n d'], KeysValues]:
+    """One layer, and what later frames attend to in it."""
     parts = Modulation(6, name='modulation')(shared)
     scale_a, shift_a, gate_a, scale_m, shift_m, gate_m = parts
     b, t, n, d = x.shape
     y = modulate(x, scale_a, shift_a).reshape(b, t * n, d)
-    y = Attention(self.heads, self.dtype, name='attention')(y, angles, mask)
+    attention = Attention(self.heads, self.dtype, name='attention')
+    y, own = attention(y, angles, past)
     x = x + gate_a[:, :, None] * y.reshape(b, t, n, d)
     y = Mlp(self.expansion, self.dtype, name='mlp')(
       modulate(x, scale_m, shift_m)
     )
-    return x + gate_m[:, :, None] * y, None
+    return x + gate_m[:, :, None] * y, own
 
 
 class VideoTransformer(nn.Module):
@@ -63,19 +64,20 @@ class VideoTransformer(nn.Module):
     self,
     tokens: Float[Array, 'b t n d'],
     levels: Float[Array, 'b t'],
-    sees: Bool[Array, 't t'],
     columns: int,
-  ) -> Float[Array, 'b t n d']:
-    """Maps tokens to tokens.
+    past: KeysValues | None = None,
+  ) -> tuple[Float[Array, 'b t n d'], KeysValues]:
+    """Maps tokens to tokens; all attend to each other and to the past.
 
     Args:
       tokens: embedded frames.
       levels: noise level of every frame, 0 = clean.
-      sees: whether the row's frame attends to the column's.
       columns: tokens in a row of a frame.
+      past: of the frames before these, as returned for them.
 
     Returns:
-      Normalised tokens of the same shape.
+      Normalised tokens of the same shape, and what frames after these may
+      attend to, `[layers, b, heads, t n, width / heads]`.
     """
     t, n = tokens.shape[1:3]
     condition = level_embedding(levels, 2 * (self.width // 2))
@@ -84,22 +86,22 @@ class VideoTransformer(nn.Module):
     shared = nn.Dense(
       6 * self.width, kernel_init=nn.initializers.zeros, name='level_out'
     )(condition)
+    first = 0 if past is None else past.keys.shape[-2] // n
     angles = rotary_angles(
-      jnp.arange(t, dtype=jnp.float32),
+      jnp.arange(first, first + t, dtype=jnp.float32),
       n // columns,
       columns,
       self.width // self.heads,
     )
-    mask = jnp.repeat(jnp.repeat(sees, n, axis=0), n, axis=1)
     block = nn.remat(Block, prevent_cse=False) if self.remat else Block
     stack = nn.scan(
       block,
       variable_axes={'params': 0},
       split_rngs={'params': True},
-      in_axes=nn.broadcast,
+      in_axes=(0, nn.broadcast, nn.broadcast),
       length=self.layers,
     )
-    x, _ = stack(self.heads, self.expansion, self.dtype, name='blocks')(
-      tokens, shared, angles, mask
+    x, own = stack(self.heads, self.expansion, self.dtype, name='blocks')(
+      tokens, past, shared, angles
     )
-    return normalise(x)
+    return normalise(x), own

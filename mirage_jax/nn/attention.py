@@ -1,15 +1,29 @@
 """Multi-head attention with normalised queries and keys."""
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Float
+from mirage_jax.arrays import Array, Float
 from mirage_jax.nn.embeddings import rotate
 
 
+@flax.struct.dataclass
+class KeysValues:
+  """What later tokens attend to; under `nn.scan` with a leading layer axis.
+
+  Attributes:
+    keys: `[b, h, s, k]`, normalised and rotated.
+    values: `[b, h, s, k]`.
+  """
+
+  keys: Float[Array, '*b h s k']
+  values: Float[Array, '*b h s k']
+
+
 class Attention(nn.Module):
-  """Self-attention with QK-norm (arXiv 2302.05442) and rotary positions.
+  """Attention with QK-norm (arXiv 2302.05442) and rotary positions.
 
   Attributes:
     heads: number of heads; divides the width.
@@ -24,9 +38,13 @@ class Attention(nn.Module):
     self,
     x: Float[Array, 'b n d'],
     angles: Float[Array, 'n a'],
-    mask: Bool[Array, 'n n'] | None = None,
-  ) -> Float[Array, 'b n d']:
-    """Attends where `mask[query, key]` is true (everywhere if None)."""
+    past: KeysValues | None = None,
+  ) -> tuple[Float[Array, 'b n d'], KeysValues]:
+    """All tokens attend to each other, and to those of the past.
+
+    Returns:
+      The new tokens, and their own keys and values.
+    """
     b, n, width = x.shape
     head = width // self.heads
     # One row a token: XLA's CPU products over several batch axes are slow.
@@ -34,14 +52,17 @@ class Attention(nn.Module):
       x.reshape(b * n, width)
     )
     qkv = qkv.reshape(b, n, 3, self.heads, head)
-    q, k, v = qkv[:, :, 0], qkv[:, :, 1], qkv[:, :, 2]  # [b, n, h, k]
+    q, k, v = jnp.moveaxis(qkv, (2, 3), (0, 2))  # each [b, h, n, k]
     q = rotate(nn.RMSNorm(dtype=self.dtype, name='query_norm')(q), angles)
     k = rotate(nn.RMSNorm(dtype=self.dtype, name='key_norm')(k), angles)
-    logits = jnp.einsum('bqhk,bshk->bhqs', q * head**-0.5, k)
-    logits = logits.astype(jnp.float32)
-    if mask is not None:
-      logits = jnp.where(mask, logits, -1e9)
-    weights = jax.nn.softmax(logits, axis=-1).astype(v.dtype)
-    out = jnp.einsum('bhqs,bshk->bqhk', weights, v).reshape(b * n, width)
-    out = nn.Dense(width, use_bias=False, dtype=self.dtype, name='out')(out)
-    return out.reshape(b, n, width)
+    own = KeysValues(k, v)
+    if past is not None:
+      k = jnp.concatenate([past.keys, k], axis=2)
+      v = jnp.concatenate([past.values, v], axis=2)
+    logits = jnp.einsum('bhqk,bhsk->bhqs', q * head**-0.5, k)
+    weights = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
+    out = jnp.einsum('bhqs,bhsk->bqhk', weights.astype(v.dtype), v)
+    out = nn.Dense(width, use_bias=False, dtype=self.dtype, name='out')(
+      out.reshape(b * n, width)
+    )
+    return out.reshape(b, n, width), own

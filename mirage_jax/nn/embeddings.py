@@ -59,10 +59,10 @@ def rotary_angles(
 
 
 def rotate(
-  x: Float[Array, '*batch n h k'], angles: Float[Array, 'n a']
-) -> Float[Array, '*batch n h k']:
+  x: Float[Array, '*batch n k'], angles: Float[Array, 'n a']
+) -> Float[Array, '*batch n k']:
   """Rotates the pairs `(x[i], x[i + k/2])` by the tokens' angles."""
-  cos, sin = jnp.cos(angles)[:, None], jnp.sin(angles)[:, None]
+  cos, sin = jnp.cos(angles), jnp.sin(angles)
   first, second = jnp.split(x, 2, axis=-1)
   return jnp.concatenate(
     [first * cos - second * sin, first * sin + second * cos], axis=-1

@@ -92,15 +92,12 @@ class Objective:
     levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
     noise = jax.random.normal(keys[2], clean.shape)
     window, window_levels = self._noisy_context(keys[3], context)
-    cameras = join_frames(context.cameras, target.cameras)
+    past = model.apply(
+      params, window, window_levels, context.cameras, readout, method='watch'
+    )
+    noisy = interpolate(clean, noise, levels)
     prediction = model.apply(
-      params,
-      interpolate(clean, noise, levels),
-      levels,
-      window,
-      window_levels,
-      cameras,
-      readout,
+      params, noisy, levels, target.cameras, past, readout
     )
     parts = _losses(prediction, clean, levels, target)
     parts = {name: value.mean() for name, value in parts.items()}

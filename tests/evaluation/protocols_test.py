@@ -148,8 +148,8 @@ def test_quality_is_told_by_age_and_by_frame():
 @pytest.mark.parametrize(
   ('suite', 'distance'),
   [
-    ('closed_loop', 'returned_kid'),
-    ('closed_loop', 'returned_frechet'),
+    ('closed_loop', 'returned_region_kid'),
+    ('closed_loop', 'returned_region_frechet'),
     ('exploration', 'kid'),
     ('exploration', 'frechet'),
     ('exploration', 'clip_frechet'),

@@ -29,12 +29,12 @@ def test_patches_go_back_to_their_places():
 
 
 def test_rotary_products_depend_on_differences_of_time_alone():
-  q, k = jax.random.normal(KEY, (2, 1, 6, 1, 16))
+  q, k = jax.random.normal(KEY, (2, 1, 1, 6, 16))
 
   def products(start):
     angles = rotary_angles(start + jnp.arange(1.0), 2, 3, 16)
     later = rotary_angles(start + 2 + jnp.arange(1.0), 2, 3, 16)
-    return jnp.einsum('bqhk,bshk->qs', rotate(q, angles), rotate(k, later))
+    return jnp.einsum('bhqk,bhsk->qs', rotate(q, angles), rotate(k, later))
 
   np.testing.assert_allclose(products(0), products(5), atol=1e-4)
   turned = rotate(q, rotary_angles(jnp.arange(1.0) + 3, 2, 3, 16))
@@ -58,16 +58,18 @@ def test_zero_modulation_is_the_norm():
   np.testing.assert_allclose(normalise(x).std(-1), 1, atol=1e-4)
 
 
-def test_attention_sees_only_what_the_mask_shows():
-  x = jax.random.normal(KEY, (1, 6, 16))
+def test_tokens_after_a_past_attend_as_if_they_came_with_it():
+  x = jax.random.normal(KEY, (2, 6, 16))
   angles = rotary_angles(jnp.arange(3.0), 1, 2, 8)
-  mask = jnp.arange(6)[:, None] // 2 >= jnp.arange(6)[None] // 2
   module = Attention(heads=2)
-  params = module.init(KEY, x, angles, mask)
-  before = module.apply(params, x, angles, mask)
-  after = module.apply(params, x.at[:, 4:].add(3.0), angles, mask)
-  np.testing.assert_array_equal(before[:, :4], after[:, :4])
-  assert jnp.abs(before[:, 4:] - after[:, 4:]).max() > 1e-3
+  params = module.init(KEY, x, angles)
+  whole, _ = module.apply(params, x, angles)
+  _, past = module.apply(params, x[:, :4], angles[:4])
+  after, own = module.apply(params, x[:, 4:], angles[4:], past)
+  np.testing.assert_allclose(after, whole[:, 4:], atol=1e-5)
+  assert past.keys.shape == (2, 2, 4, 8) and own.values.shape == (2, 2, 2, 8)
+  other, _ = module.apply(params, x[:, 4:], angles[4:])
+  assert jnp.abs(other - after).max() > 1e-3
 
 
 def test_mlp_treats_tokens_alike():
