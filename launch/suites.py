@@ -174,8 +174,8 @@ NOTES: Mapping[str, str] = {
     '`returned_region_lpips`: frames with at least '
     f'{protocols.REGION_SHARE:.0%}, all other pixels replaced by the truth. '
     '`readout_...`: what the memory alone shows of returned pixels. '
-    '`returned_region_kid` and `_frechet`: distances between the VGG16 features '
-    'of all such frames and of the true ones. '
+    '`returned_region_kid` and `_frechet`: distances between the VGG16 '
+    'features of all such frames and of the true ones. '
     'Means over episodes, 95 % bootstrap intervals over episodes.'
   ),
   'memory_gain': (
