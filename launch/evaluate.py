@@ -4,10 +4,11 @@
     --checkpoint=rooms_tiny,rooms_tiny_window --source=rooms --output=DIR
   python -m launch.evaluate --suite=readout --source=FOLDER --output=DIR
 
-Writes into --output: `metrics.json`, a table of each suite (`SUITE.md`),
-`plots/` and `videos/`. Several checkpoints play the same episodes, and every
-pair of them is compared by paired differences. The suites of memories (readout,
-retention, changed, cost) need no checkpoint.
+Writes into --output: `metrics.json`, a table of each suite (`SUITE.md`) and of
+the main figures of all (`summary.md`), `plots/` and `videos/`. Several
+checkpoints play the same episodes, and every pair of them is compared by paired
+differences. The suites of memories (readout, retention, changed, cost) need no
+checkpoint.
 """
 
 import pathlib
@@ -132,7 +133,9 @@ def run_group(
     texts = {name: describe(name, setting, x) for name, x in tables.items()}
     for name, text in texts.items():
       reports.write_text(folder / f'{name}.md', text)
-  reports.write_metrics(output / 'metrics.json', tables)
+  every = reports.write_metrics(output / 'metrics.json', tables)
+  summary = reports.overview(every, suites.MAIN)
+  reports.write_text(output / 'summary.md', summary)
   for text in texts.values():
     print(text, flush=True)
   return tables

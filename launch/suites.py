@@ -220,6 +220,20 @@ NOTES: Mapping[str, str] = {
     'many new looks at the place; an object vanished.'
   ),
 }
+# The figures of a suite that its players are compared by first.
+MAIN: Mapping[str, Sequence[str]] = {
+  'closed_loop': ('returned_psnr_db', 'returned_lpips'),
+  'memory_gain': ('memory_gain', 'nmr'),
+  'object_consistency': ('object_frechet', 'object_lpips'),
+  'object_position': ('object_right', 'mover_right'),
+  'exploration': ('psnr_db', 'kid'),
+  'own_return': ('own_contrast_db',),
+  'calibration': ('ece', 'aurc'),
+  'readout': ('psnr_all_db', 'coverage'),
+  'retention': ('slope_db_per_write',),
+  'changed': ('stale@seen=4',),
+  'cost': ('bytes', 'read_ms_chunk_100'),
+}
 # The stage of each suite of models, and what scores it, made from a seed.
 OF_MODELS: Mapping[str, tuple[Stage, Callable[[int], Score]]] = {
   'closed_loop': (stages.RETURN, protocols.ClosedLoop),

@@ -18,7 +18,7 @@ from mirage_jax.evaluation.statistics import Interval
 Suite = dict[str, dict[str, Interval]]
 MARGIN_DB = 0.1
 RATIOS = ('lpips', 'right')  # metrics that are compared as ratios too
-COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
+COLOURS = tuple(f'C{i}' for i in range(10))
 
 
 def summarise(result: Result, models: Sequence[str], seed: int) -> Suite:
@@ -61,8 +61,13 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     temporary.write_text(text, encoding='utf-8')
 
 
-def write_metrics(path: str | os.PathLike, suites: Mapping[str, Suite]) -> None:
+def write_metrics(
+  path: str | os.PathLike, suites: Mapping[str, Suite]
+) -> dict[str, Suite]:
   """Writes `metrics.json`; suites that are there already, and not given, stay.
+
+  Returns:
+    All that the file now holds.
 
   Raises:
     ValueError: when the file that is there is no metrics file.
@@ -78,6 +83,7 @@ def write_metrics(path: str | os.PathLike, suites: Mapping[str, Suite]) -> None:
       ) from None
   merged = {**kept, **{name: _finite(suite) for name, suite in suites.items()}}
   write_text(path, json.dumps(merged, indent=1, allow_nan=False) + '\n')
+  return merged
 
 
 def _finite(value):
@@ -107,6 +113,19 @@ def markdown_table(suite: Suite) -> str:
   pairs = {name: x for name, x in suite.items() if ' minus ' in name}
   players = {name: x for name, x in suite.items() if name not in pairs}
   return '\n'.join(_table(part) for part in (players, pairs) if part)
+
+
+def overview(
+  suites: Mapping[str, Suite], main: Mapping[str, Sequence[str]]
+) -> str:
+  """One Markdown table of all players, with the `main` metrics of suites."""
+  joined: Suite = {}
+  for suite, metrics in main.items():
+    for name, values in suites.get(suite, {}).items():
+      shown = {f'{suite}: {m}': values[m] for m in metrics if m in values}
+      if shown and ' minus ' not in name:
+        joined.setdefault(name, {}).update(shown)
+  return _table(joined) if joined else ''
 
 
 def _table(suite: Suite) -> str:
@@ -150,11 +169,11 @@ def plot_curve(path: str | os.PathLike, title: str, curve: Curve) -> None:
   figure = Figure(figsize=(6, 3.6), layout='constrained')
   axes = figure.subplots()
   for i, (name, (x, y)) in enumerate(curve.items()):
-    axes.plot(x, y, color=COLOURS[i % 6], marker='.', label=name)
+    axes.plot(x, y, f'.{_line(i)}', color=_colour(i), label=name)
   axes.set(title=title, xlabel=x_name, ylabel=y_name)
   axes.grid(alpha=0.3)
   if curve:
-    axes.legend(fontsize=8, frameon=False)
+    axes.legend(fontsize=8, frameon=False, ncols=1 + len(curve) // 8)
   _save(path, figure)
 
 
@@ -173,12 +192,20 @@ def plot_scores(path: str | os.PathLike, suite: Suite, metric: str) -> None:
       [max(value['high'] - value['mean'], 0)],
     ]
     axes.errorbar(
-      value['mean'], name, xerr=ends, fmt='o', capsize=3, color=COLOURS[i % 6]
+      value['mean'], name, xerr=ends, fmt='o', capsize=3, color=_colour(i)
     )
   axes.invert_yaxis()
   axes.set(xlabel=metric)
   axes.grid(alpha=0.3, axis='x')
   _save(path, figure)
+
+
+def _colour(player: int) -> str:
+  return COLOURS[player % len(COLOURS)]
+
+
+def _line(player: int) -> str:
+  return '-' if player < len(COLOURS) else '--'
 
 
 def _save(path: str | os.PathLike, figure: Figure) -> None:

@@ -57,6 +57,17 @@ def test_a_foreign_file_is_refused_and_kept(tmp_path):
   assert path.read_text() == 'no json'
 
 
+def test_the_overview_has_the_main_figures_of_all_suites():
+  suite = reports.summarise(result(), ['memory', 'window'], seed=0)
+  suites = {'loop': suite, 'cost': {'grid': {'bytes': suite['memory']['kid']}}}
+  main = {'cost': ['bytes', 'ms'], 'loop': ['kid'], 'absent': ['x']}
+  lines = reports.overview(suites, main).splitlines()
+  assert lines[0] == '| | cost: bytes | loop: kid |'
+  assert [line.split(' | ')[0] for line in lines[2:]] == ['| grid', '| memory']
+  assert lines[3].endswith('| - | 0.100 [0.000, 0.200] |')
+  assert reports.overview({}, main) == ''
+
+
 def test_the_table_has_a_row_a_player_and_dashes_for_nothing():
   suite = reports.summarise(result(), ['memory', 'window'], seed=0)
   lines = reports.markdown_table(suite).splitlines()
