@@ -17,7 +17,10 @@ from tests.evaluation.protocols_test import contest, pan
 
 
 def moved(dx, dy=0, keep=True, stays=False):
-  """Each object is drawn so far off; where it was is grey unless it stays."""
+  """Each object is drawn so far off; where it was is grey unless it stays.
+
+  A copy of one that stays is a little paler than it.
+  """
 
   def play(clips, observed, key):
     rest = take_frames(clips, slice(observed, None), axis=1)
@@ -26,7 +29,7 @@ def moved(dx, dy=0, keep=True, stays=False):
       full = SOURCE[b]
       for t in range(rgb.shape[1]):
         ids = full.object_id[observed + t]
-        frame = np.array(rgb[b, t])
+        frame = np.minimum(rgb[b, t], 247) + np.uint8(8 * stays)
         if not stays:
           rgb[b, t][ids > 0] = 128
         if keep:

@@ -3,16 +3,19 @@
 import math
 import types
 
+import ml_collections
 import pytest
 
 from experiments import smoke
 from launch import memory_rows, rows
 
 
-def window():
+def experiment(memory):
+  """`smoke` with a memory that takes little compiling, or none."""
   config = smoke.get_config()
-  config.memory.kind = 'none'
-  return config
+  config.memory = ml_collections.ConfigDict({'kind': memory})
+  config.rollout_memory = ml_collections.ConfigDict()
+  return types.SimpleNamespace(get_config=lambda: config)
 
 
 def check(found, *names):
@@ -24,26 +27,38 @@ def check(found, *names):
 @pytest.mark.slow
 def test_memory_rows_and_constant_bytes(monkeypatch):
   monkeypatch.setattr(memory_rows, 'rooms_tiny', smoke)
+  monkeypatch.setattr(memory_rows, 'EXPERIMENTS', {'view_grid': smoke})
   monkeypatch.setattr(memory_rows, 'CHUNKS', (1, 3))
   found = memory_rows.memory(repeats=1, seed=0)
   check(
     found,
     'view_grid_write_points_per_s',
     'view_grid_read_points_per_s',
-    'hash_grid_write_read_gradient_points_per_s',
+    'view_grid_write_read_gradient_points_per_s',
     'view_grid_read_chunk100_over_chunk5',
   )
-  assert found['hash_grid_bytes_chunk100_over_chunk5'].median == 1
+  assert found['view_grid_bytes_chunk100_over_chunk5'].median == 1
 
 
 @pytest.mark.slow
 def test_train_and_sample_rows_compare_with_and_without(monkeypatch):
   settings = {
-    'memory': smoke,
-    'window': types.SimpleNamespace(get_config=window),
+    'memory': experiment('point_cloud'),
+    'window': experiment('none'),
   }
   monkeypatch.setattr(rows, 'SETTINGS', settings)
   check(
     rows.train(1, 0), 'train_memory_steps_per_s', 'train_memory_over_window'
   )
   check(rows.sample(1, 0), 'sample_memory_s_per_frame')
+
+
+def test_bench_rows_compare_with_none(monkeypatch):
+  small = types.SimpleNamespace(
+    MEMORIES=('none', 'frame'),
+    get_config=lambda memory: experiment('none').get_config(),
+  )
+  monkeypatch.setattr(rows, 'bench_experiment', small)
+  found = rows.bench(1, 0)
+  check(found, 'bench_train_frame_over_none', 'bench_sample_frame_over_none')
+  assert found['bench_train_none_over_none'].median == 1

@@ -23,6 +23,9 @@ from mirage_jax.training.checkpoints import load_params
 
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS = 12
+# What these tests are about is the same with a memory, which takes long to
+# compile; `.ci/run` kills and resumes a run with one.
+QUICK = ('--config.memory.kind=none', '--config.train.image_every=0')
 
 
 def command(workdir, *more):
@@ -149,7 +152,7 @@ def test_killed_at_random_moments_is_never_killed(tmp_path):
   more = [
     f'--config.train.steps={STEPS}',
     '--config.train.log_every=1',
-    '--config.train.image_every=0',
+    *QUICK,
   ]
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
   expected = finish(start(whole, *more))
@@ -173,7 +176,7 @@ def test_killed_at_random_moments_is_never_killed(tmp_path):
 
 @pytest.mark.slow
 def test_sigterm_saves_a_second_writer_is_refused_and_it_goes_on(tmp_path):
-  more = ['--config.train.steps=1000', '--config.train.image_every=0']
+  more = ['--config.train.steps=1000', *QUICK]
   process = start(tmp_path, *more)
   for line in process.stdout:
     if line.startswith('step 4/'):

@@ -1,6 +1,7 @@
 """Laws of the world model: what sees what, and what the memory may change."""
 
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -12,7 +13,7 @@ from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory import view_erasing
 from mirage_jax.memory.frame_bank import FrameBank
-from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.point_cloud import PointCloud
 from mirage_jax.memory.view_grid import ViewGrid
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
@@ -28,7 +29,7 @@ from mirage_jax.models.video import encode_clip, fill_masks
 from mirage_jax.models.video_transformer import VideoTransformer
 
 SIZE = 16
-GRID = HashGrid(cell_m=(0.64, 0.16), entries=(2**10, 2**12), features=3 + 4)
+CLOUD = PointCloud(features=3 + 4, capacity=2**11)
 TRUNK = {'width': 32, 'layers': 2, 'heads': 2}
 
 
@@ -52,7 +53,7 @@ def clip() -> Clip:
 
 @pytest.fixture(scope='module')
 def remembering() -> tuple:
-  model = Mirage(transformer=TRUNK, memory=GRID, learned_features=4)
+  model = Mirage(transformer=TRUNK, memory=CLOUD, learned_features=4)
   return model, init_params(model, jax.random.key(0), SIZE, SIZE)
 
 
@@ -71,8 +72,8 @@ def test_a_new_trunk_is_the_identity_up_to_the_norm():
   tokens = jax.random.normal(jax.random.key(0), (1, 2, 4, 32))
   trunk = VideoTransformer(**TRUNK)
   args = (tokens, jnp.ones((1, 2)), 2)
-  params = trunk.init(jax.random.key(1), *args)
-  out, _ = trunk.apply(params, *args)
+  params = jax.jit(trunk.init, static_argnums=3)(jax.random.key(1), *args)
+  out, _ = jax.jit(trunk.apply, static_argnums=3)(params, *args)
   np.testing.assert_allclose(out.mean(-1), 0, atol=1e-5)
   centred = tokens - tokens.mean(-1, keepdims=True)
   np.testing.assert_allclose(
@@ -84,9 +85,12 @@ def test_frames_see_the_past_and_each_other_in_their_order():
   tokens = jax.random.normal(jax.random.key(0), (1, 3, 4, 32))
   trunk = VideoTransformer(**TRUNK)
   levels = jnp.full((1, 3), 0.5)
-  params = shaken(trunk.init(jax.random.key(1), tokens, levels, 2))
-  apply = lambda x, past=None: trunk.apply(
-    params, x, levels[:, : x.shape[1]], 2, past
+  init = jax.jit(trunk.init, static_argnums=3)
+  params = shaken(init(jax.random.key(1), tokens, levels, 2))
+  apply = jax.jit(
+    lambda x, past=None: trunk.apply(
+      params, x, levels[:, : x.shape[1]], 2, past
+    )
   )
   past = apply(tokens[:, :1])[1]
   assert past.keys.shape == (TRUNK['layers'], 1, TRUNK['heads'], 4, 16)
@@ -107,10 +111,12 @@ def test_recomputing_activations_changes_no_gradient():
     VideoTransformer(**TRUNK),
     VideoTransformer(**TRUNK, remat=True),
   )
-  params = shaken(plain.init(jax.random.key(1), *args))
+  init = jax.jit(plain.init, static_argnums=3)
+  params = shaken(init(jax.random.key(1), *args))
 
   def gradient(module):
-    return jax.grad(lambda p: (module.apply(p, *args)[0] ** 2 * tokens).sum())
+    loss = lambda p: (module.apply(p, *args)[0] ** 2 * tokens).sum()
+    return jax.jit(jax.grad(loss))
 
   chex.assert_trees_all_close(
     gradient(plain)(params), gradient(saving)(params), atol=1e-5
@@ -118,6 +124,11 @@ def test_recomputing_activations_changes_no_gradient():
 
 
 def predict(model, params, clip, readout):
+  made = functools.partial(_predict, model)
+  return jax.jit(made)(params, clip, readout)
+
+
+def _predict(model, params, clip, readout):
   target = take_frames(clip, slice(3, 6), axis=1)
   levels = jnp.full((1, 3), 0.5)
   window = watched(model, params, clip, readout)
@@ -134,6 +145,10 @@ def watched(model, params, clip, readout):
 
 
 def remembered(model, params, clip):
+  return jax.jit(functools.partial(_remembered, model))(params, clip)
+
+
+def _remembered(model, params, clip):
   states = init_states(model, clip.world_from_camera[:, 0])
   states = write_frames(model, params, states, clip, False)
   views = take_frames(clip, slice(3, 6), axis=1).cameras
@@ -149,7 +164,8 @@ def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
   poses = clip.world_from_camera.at[0, :, 2, 3].set(jnp.arange(6) * 0.6)
   moved = dataclasses.replace(clip, world_from_camera=poses)
   both = jax.tree.map(lambda *x: jnp.concatenate(x), clip, moved)
-  states = write_frames(model, params, states, both, False)
+  write = functools.partial(write_frames, model, generated=False)
+  states = jax.jit(write)(params, states, both)
   few, many = jax.vmap(grid.load_factor)(states)[:, 0] * grid.entries
   points = int(view_erasing.FULLEST * grid.entries - (few + many) / 2)
   roomy = make_room(model, states, points)
@@ -192,7 +208,7 @@ def test_gradients_reach_the_writer_through_the_memory(remembering, clip):
     readout = remembered(model, params, clip)
     return (predict(model, params, clip, readout).video ** 2).sum()
 
-  gradient = jax.grad(loss)(params)['params']
+  gradient = jax.jit(jax.grad(loss))(params)['params']
   assert jnp.abs(gradient['encoder_hidden']['kernel']).max() > 0
   assert jnp.abs(gradient['readout_in']['kernel']).max() > 0
 
@@ -203,6 +219,7 @@ def test_gradient_of_the_writer_is_the_finite_difference(remembering, clip):
   way = jax.tree.map(jnp.zeros_like, params)
   way['params']['encoder_out']['kernel'] += 1.0
 
+  @jax.jit
   def loss(size):
     moved = jax.tree.map(lambda x, d: x + size * d, params, way)
     readout = remembered(model, moved, clip)
@@ -221,6 +238,7 @@ def test_generation_is_a_function_of_its_key(remembering, clip, kind):
   states = init_states(model, clip.world_from_camera[:, 0])
   states = write_frames(model, params, states, window, False)
 
+  @jax.jit
   def make(key):
     sampler = Sampler(kind, steps=2)
     return generate_chunk(model, params, key, window, views, states, sampler)[0]
@@ -242,12 +260,11 @@ def test_one_step_of_euler_is_the_prediction_at_noise(remembering, clip):
   window = take_frames(clip, slice(0, 3), axis=1)
   views = take_frames(clip, slice(3, 6), axis=1).cameras
   key = jax.random.key(3)
-  frames, _ = generate_chunk(
-    model, params, key, window, views, None, Sampler(steps=1)
-  )
+  generate = functools.partial(generate_chunk, model, sampler=Sampler(steps=1))
+  frames, _ = jax.jit(generate)(params, key, window, views, None)
   noise = jax.random.normal(key, (1, 3, SIZE, SIZE, 4))
-  past = watched(model, params, clip, None)
-  direct = model.apply(params, noise, jnp.ones((1, 3)), views, past)
+  past = jax.jit(functools.partial(watched, model))(params, clip, None)
+  direct = jax.jit(model.apply)(params, noise, jnp.ones((1, 3)), views, past)
   np.testing.assert_allclose(
     frames.rgb, jnp.clip(direct.video[..., :3], -1, 1), atol=1e-5
   )

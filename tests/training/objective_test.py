@@ -9,8 +9,8 @@ import pytest
 
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip, take_frames
-from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.memory.oracle import Oracle
+from mirage_jax.memory.point_cloud import PointCloud
 from mirage_jax.models.mirage import Mirage, init_params
 from mirage_jax.models.video import fill_masks
 from mirage_jax.training.objective import LOSSES, Objective
@@ -18,7 +18,7 @@ from mirage_jax.training.objective import LOSSES, Objective
 SIZE = 16
 MODEL = Mirage(
   transformer={'width': 32, 'layers': 1, 'heads': 2},
-  memory=HashGrid(cell_m=(0.64, 0.16), entries=(2**8, 2**10), features=3 + 4),
+  memory=PointCloud(features=3 + 4, capacity=2**10),
   learned_features=4,
 )
 OBJECTIVE = Objective(dict.fromkeys(LOSSES, 1.0))
