@@ -5,12 +5,6 @@ are left out at construction: JAX builds them with placeholders and with batch
 axes taken off, so their fields do not always hold what they say.
 """
 
-import os
-
-# Most of the time of tests is LLVM's, which these tests do not need at its
-# best; XLA_FLAGS='' runs them as programs run.
-os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0')
-
 import flax.struct
 import hypothesis
 import jax
