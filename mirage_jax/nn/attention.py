@@ -48,9 +48,9 @@ class Attention(nn.Module):
     b, n, width = x.shape
     head = width // self.heads
     # One row a token: XLA's CPU products over several batch axes are slow.
-    qkv = nn.Dense(3 * width, use_bias=False, dtype=self.dtype, name='qkv')(
-      x.reshape(b * n, width)
-    )
+    qkv = nn.DenseGeneral(
+      (3, self.heads, head), use_bias=False, dtype=self.dtype, name='qkv'
+    )(x.reshape(b * n, width))
     qkv = qkv.reshape(b, n, 3, self.heads, head)
     q, k, v = jnp.moveaxis(qkv, (2, 3), (0, 2))  # each [b, h, n, k]
     q = rotate(nn.RMSNorm(dtype=self.dtype, name='query_norm')(q), angles)

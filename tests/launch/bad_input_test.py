@@ -56,10 +56,12 @@ def refused(outputs, program, *args, **options):
 
 def contents(folder):
   """Hashes of the files that a user sees."""
+  folder = pathlib.Path(folder)
+  paths = [path.relative_to(folder) for path in sorted(folder.rglob('*'))]
   return {
-    str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
-    for path in sorted(pathlib.Path(folder).rglob('*'))
-    if path.is_file() and path.name != '.lock'
+    str(path): hashlib.sha256((folder / path).read_bytes()).hexdigest()
+    for path in paths
+    if (folder / path).is_file() and not str(path).startswith('.')
   }
 
 
