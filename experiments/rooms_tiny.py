@@ -47,6 +47,7 @@ def get_config() -> ml_collections.ConfigDict:
       },
     }
   )
+  config.mesh = ml_collections.ConfigDict({'data': -1, 'fsdp': 1, 'model': 1})
   add_training(config)
   config.sampler = ml_collections.ConfigDict({'kind': 'euler', 'steps': 8})
   return config
@@ -94,6 +95,7 @@ def add_training(config: ml_collections.ConfigDict) -> None:
       'checkpoint_every': 100,
       'keep': 2,
       'keep_every': 400,
+      'accumulate': 1,
       'ema': 0.998,
       'precision': 'float32',
       'base': '',

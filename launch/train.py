@@ -3,22 +3,25 @@
   python -m launch.train --config=experiments/rooms_tiny.py --workdir=DIR
 
 Run again with the same command, it goes on from the newest checkpoint and ends
-in the same bits as if it had never been stopped. SIGTERM saves and exits 0.
+in the same bits as if it had never been stopped. SIGTERM saves and exits 0. On
+several hosts, run the same command on each (see `launch/cluster.py`).
 """
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import ml_collections
 from absl import flags, logging
+from jax.sharding import Mesh
 from ml_collections import config_flags
 
-from launch import build, sections
+from launch import build, cluster, sections
 from launch.errors import run_program
 from mirage_jax import sharding, trees
 from mirage_jax.models.mirage import Mirage, init_params
@@ -33,6 +36,7 @@ from mirage_jax.training import (
 from mirage_jax.training.checkpoints import Checkpoints
 from mirage_jax.training.loop import Loop
 from mirage_jax.training.opening import open_checkpoint
+from mirage_jax.training.progress import say
 from mirage_jax.training.step import make_train_step
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -56,6 +60,7 @@ class Settings:
     checkpoint_every: steps between two checkpoints; 0 = only the last.
     keep: how many of the newest checkpoints stay.
     keep_every: checkpoints of steps divisible by it stay for ever; 0 = none.
+    accumulate: parts that a batch is taken in, one after the other.
     ema: decay of the moving average of the parameters; 0 = none is kept.
     precision: what the parameters are computed with; masters are float32.
     base: a checkpoint whose parameters the run starts from, '' for none.
@@ -67,12 +72,13 @@ class Settings:
   checkpoint_every: int = 0
   keep: int = 2
   keep_every: int = 0
+  accumulate: int = 1
   ema: float = 0.999
   precision: str = 'float32'
   base: str = ''
 
   def __post_init__(self):
-    for name in ('steps', 'log_every', 'keep'):
+    for name in ('steps', 'log_every', 'keep', 'accumulate'):
       _expect(name, getattr(self, name), getattr(self, name) >= 1, '1 or more')
     for name in ('image_every', 'checkpoint_every', 'keep_every'):
       _expect(name, getattr(self, name), getattr(self, name) >= 0, '0 or more')
@@ -94,6 +100,7 @@ class Run:
 
   Attributes:
     model: the world model.
+    mesh: of all devices.
     init: `key -> state` before the first step, placed.
     shapes: of the state, with shardings.
     step: the jitted training step.
@@ -102,6 +109,7 @@ class Run:
   """
 
   model: Mirage
+  mesh: Mesh
   init: Callable[[jax.Array], state.TrainState]
   shapes: state.TrainState
   step: Callable[..., Any]
@@ -118,6 +126,7 @@ def main(_) -> dict[str, Any]:
   config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
   if _SEED.value is not None:
     config.seed = _SEED.value
+  cluster.connect()
   # A restart finds its programs compiled.
   jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
   with stopping.stop_on_signals() as stop:
@@ -139,9 +148,7 @@ def train(
   """
   settings = sections.call(Settings, 'train', config.train)
   run = make_run(config, settings)
-  with workdirs.lock(workdir):
-    workdirs.own(workdir, config.to_dict())
-    workdirs.note_commit(workdir, released.current_commit())
+  with own(workdir, config):
     with Checkpoints(
       workdir, keep=settings.keep, keep_every=settings.keep_every
     ) as checkpoints:
@@ -149,7 +156,7 @@ def train(
       if current is None:
         current = start(run, config.seed, settings.base)
       announce(current, settings, workdir)
-      with metrics.Metrics(workdir, int(current.step)) as board:
+      with open_board(workdir, int(current.step)) as board:
         loop = Loop(
           settings.steps,
           settings.log_every,
@@ -164,9 +171,30 @@ def train(
           board,
           stop,
           run.place,
-          make_sample(config, run.model, board),
+          make_sample(config, run, board),
         )
   return summary(current, figures, workdir, stop)
+
+
+@contextlib.contextmanager
+def own(
+  workdir: pathlib.Path, config: ml_collections.ConfigDict
+) -> Iterator[None]:
+  """Holds the folder for this run; the first process does it for all."""
+  if jax.process_index() > 0:
+    yield
+    return
+  with workdirs.lock(workdir):
+    workdirs.own(workdir, config.to_dict())
+    workdirs.note_commit(workdir, released.current_commit())
+    yield
+
+
+def open_board(workdir: pathlib.Path, step: int) -> metrics.Metrics:
+  """Where figures go; those of all processes are the same."""
+  if jax.process_index() > 0:
+    return metrics.Nowhere()
+  return metrics.Metrics(workdir, step)
 
 
 def start(run: Run, seed: int, base: str) -> state.TrainState:
@@ -177,13 +205,24 @@ def start(run: Run, seed: int, base: str) -> state.TrainState:
   return state.branch(current, open_checkpoint(base).params, base)
 
 
-def make_run(config: ml_collections.ConfigDict, settings: Settings) -> Run:
-  """Puts an experiment together; nothing is written or computed yet."""
+def make_run(
+  config: ml_collections.ConfigDict,
+  settings: Settings,
+  devices: Sequence[jax.Device] | None = None,
+) -> Run:
+  """Puts an experiment together; nothing is written or computed yet.
+
+  Args:
+    config: the experiment.
+    settings: its `train`.
+    devices: what to train on; None = all.
+  """
   update = sections.call(
     optimizer.make_optimizer, 'optimizer', config.optimizer
   )
   model = build.make_model(config)
-  mesh = sharding.make_mesh()
+  sections.check(sharding.make_mesh, 'mesh', config.mesh)
+  mesh = sharding.make_mesh(**config.mesh, devices=devices)
   init = make_init(config, model, update, settings.ema > 0)
   shapes = jax.eval_shape(init, jax.random.key(config.seed))
   shardings = sharding.parameter_shardings(mesh, shapes)
@@ -193,6 +232,7 @@ def make_run(config: ml_collections.ConfigDict, settings: Settings) -> Run:
     seed=config.seed,
     ema=settings.ema,
     compute_dtype=jnp.dtype(settings.precision),
+    accumulate=settings.accumulate,
     state_sharding=shardings,
   )
   batches = build.make_pipeline(
@@ -202,9 +242,10 @@ def make_run(config: ml_collections.ConfigDict, settings: Settings) -> Run:
   )
   return Run(
     model=model,
+    mesh=mesh,
     init=jax.jit(init, out_shardings=shardings),
     shapes=trees.shapes(shapes, shardings),
-    step=step,
+    step=sharding.on(mesh, step),
     place=functools.partial(sharding.place_batch, mesh),
     batches=iter(batches),
   )
@@ -228,10 +269,10 @@ def make_init(
 
 
 def make_sample(
-  config: ml_collections.ConfigDict, model: Mirage, board: metrics.Metrics
+  config: ml_collections.ConfigDict, run: Run, board: metrics.Metrics
 ) -> Callable[[state.TrainState, int], None]:
   """`(state, step)`: writes a sheet of always the same held-out episodes."""
-  sheet = build.make_sample_sheet(config, model)
+  sheet = build.make_sample_sheet(config, run.model)
 
   @functools.cache
   def episode():
@@ -239,9 +280,10 @@ def make_sample(
     return next(iter(held_out))
 
   def sample(current: state.TrainState, number: int) -> None:
+    params = sharding.gather(run.mesh, current.best)
     if jax.process_index() == 0:
-      picture = sheet(jax.device_get(current.best), episode())
-      print(f'images {board.image(number, "sheet", picture)}', flush=True)
+      picture = sheet(params, episode())
+      say(f'images {board.image(number, "sheet", picture)}')
 
   return sample
 
@@ -251,10 +293,9 @@ def announce(
 ) -> None:
   """Says what is going to be trained, and from where."""
   count = trees.count_parameters(current.params)
-  print(
+  say(
     f'{count:,} parameters, steps {int(current.step)} to {settings.steps}, '
-    f'in {workdir}; the first step compiles',
-    flush=True,
+    f'in {workdir}; the first step compiles'
   )
 
 

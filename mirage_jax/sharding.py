@@ -6,15 +6,27 @@ and see different examples too, `model` devices share the work on one example.
 Arrays name their axes logically ('batch', 'width', ...); `RULES` is the one
 place which turns those names into mesh axes, and axes that do not divide
 evenly stay whole, so the same program runs on one device and on a pod.
+
+Parameters have their names in `PARAMETERS`; activations say theirs where they
+are made (`constrain`), which does nothing where no mesh is set.
 """
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import (
+  AbstractMesh,
+  AxisType,
+  Mesh,
+  NamedSharding,
+  PartitionSpec,
+)
+
+from mirage_jax import trees
 
 Tree = Any
 MeshAxes = tuple[str, ...]
@@ -24,9 +36,16 @@ RULES: Mapping[str, MeshAxes] = {
   'batch': ('data', 'fsdp'),
   'heads': ('model',),
   'hidden': ('model',),
-  'tokens': (),
-  'frames': (),
+  'entries': ('model',),
   'width': ('fsdp',),
+}
+# By the end of a parameter's name; axes in front of these (layers) stay whole.
+PARAMETERS: Mapping[str, tuple[str | None, ...]] = {
+  'attention/qkv/kernel': ('width', None, 'heads', None),
+  'attention/out/kernel': ('heads', 'width'),
+  'mlp/up/kernel': ('width', 'hidden'),
+  'mlp/up/bias': ('hidden',),
+  'mlp/down/kernel': ('hidden', 'width'),
 }
 # Smaller leaves cost more to gather than they save.
 MIN_SHARDED_SIZE = 2**14
@@ -79,6 +98,12 @@ def partition(
   Raises:
     ValueError: for a name that has no rule, or not one name an axis.
   """
+  return NamedSharding(mesh, _spec(mesh, shape, names))
+
+
+def _spec(
+  mesh: Mesh | AbstractMesh, shape: Sequence[int], names: Sequence[str | None]
+) -> PartitionSpec:
   if len(shape) != len(names):
     raise ValueError(
       f'shape {tuple(shape)} has {len(shape)} axes, got {len(names)} names '
@@ -93,7 +118,20 @@ def partition(
       axes = ()
     used.update(axes)
     spec.append(axes or None)
-  return NamedSharding(mesh, PartitionSpec(*spec))
+  return PartitionSpec(*spec)
+
+
+def constrain(x: jax.Array, *names: str | None) -> jax.Array:
+  """Lays an activation out on the mesh that is set; without one, `x` itself.
+
+  Args:
+    x: the activation.
+    *names: a key of `RULES` or None for each axis, as in `partition`.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.empty:
+    return x
+  return jax.lax.with_sharding_constraint(x, _spec(mesh, x.shape, names))
 
 
 def _rule(name: str) -> MeshAxes:
@@ -113,7 +151,10 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def parameter_shardings(mesh: Mesh, parameters: Tree) -> Tree:
-  """Fully sharded parameters: the largest axis that fits goes over `fsdp`.
+  """Where parameters lie, and what has their shapes: moments, averages.
+
+  What `PARAMETERS` names lies as it says. Of other leaves, if they are large,
+  the largest axis that fits goes over `fsdp`.
 
   Args:
     mesh: the mesh.
@@ -124,18 +165,25 @@ def parameter_shardings(mesh: Mesh, parameters: Tree) -> Tree:
     A `NamedSharding` for every leaf; small leaves are replicated.
   """
 
-  def sharding(leaf) -> NamedSharding:
-    names: list[str | None] = [None] * len(leaf.shape)
-    fitting = [
-      (size, axis)
-      for axis, size in enumerate(leaf.shape)
-      if size % mesh.shape['fsdp'] == 0
-    ]
-    if fitting and math.prod(leaf.shape) >= MIN_SHARDED_SIZE:
-      names[max(fitting)[1]] = 'width'
-    return partition(mesh, leaf.shape, names)
+  def sharding(name: str, leaf) -> NamedSharding:
+    return partition(mesh, leaf.shape, _names(mesh, name, leaf.shape))
 
-  return jax.tree.map(sharding, parameters)
+  return trees.map_named(sharding, parameters)
+
+
+def _names(mesh: Mesh, name: str, shape: Sequence[int]) -> list[str | None]:
+  names: list[str | None] = [None] * len(shape)
+  for end, last in PARAMETERS.items():
+    if name.endswith(end):
+      return [*names[len(last) :], *last]
+  fitting = [
+    (size, axis)
+    for axis, size in enumerate(shape)
+    if size % mesh.shape['fsdp'] == 0
+  ]
+  if fitting and math.prod(shape) >= MIN_SHARDED_SIZE:
+    names[max(fitting)[1]] = 'width'
+  return names
 
 
 def place_batch(mesh: Mesh, batch: Tree) -> Tree:
@@ -164,6 +212,32 @@ def place_batch(mesh: Mesh, batch: Tree) -> Tree:
   return jax.tree.map(place, batch)
 
 
+def on(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:
+  """`function` with the mesh set, for what it constrains."""
+
+  @functools.wraps(function)
+  def placed(*arguments):
+    with jax.set_mesh(mesh):
+      return function(*arguments)
+
+  return placed
+
+
 def replicate(mesh: Mesh, tree: Tree) -> Tree:
   """Puts a whole copy of every leaf on every device."""
   return jax.device_put(tree, replicated(mesh))
+
+
+def gather(mesh: Mesh, tree: Tree) -> Tree:
+  """Whole NumPy copies of leaves that lie on the devices of all processes.
+
+  All processes must call it.
+  """
+  if jax.process_count() > 1:
+    tree = _whole(mesh)(tree)
+  return jax.device_get(tree)
+
+
+@functools.cache
+def _whole(mesh: Mesh) -> Callable[[Tree], Tree]:
+  return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))

@@ -9,6 +9,13 @@ from mirage_jax.nn.attention import Attention, KeysValues
 from mirage_jax.nn.embeddings import level_embedding, rotary_angles
 from mirage_jax.nn.mlp import Mlp
 from mirage_jax.nn.modulation import Modulation, modulate, normalise
+from mirage_jax.sharding import constrain
+
+REMAT = {
+  'none': jax.checkpoint_policies.everything_saveable,
+  'full': jax.checkpoint_policies.nothing_saveable,
+  'dots': jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+}
 
 
 class Block(nn.Module):
@@ -27,6 +34,7 @@ class Block(nn.Module):
     angles: Float[Array, 'tn a'],
   ) -> tuple[Float[Array, 'b t n d'], KeysValues]:
     """One layer, and what later frames attend to in it."""
+    x = constrain(x, 'batch', None, None, None)
     parts = Modulation(6, name='modulation')(shared)
     scale_a, shift_a, gate_a, scale_m, shift_m, gate_m = parts
     b, t, n, d = x.shape
@@ -48,7 +56,8 @@ class VideoTransformer(nn.Module):
     layers: number of blocks; their parameters are stacked (`nn.scan`).
     heads: attention heads.
     expansion: of the feed-forward block.
-    remat: recompute activations in the backward pass.
+    remat: what the backward pass computes again instead of keeping it: 'none',
+      'full' (all of a block), or 'dots' (all but the products with weights).
     dtype: of the products.
   """
 
@@ -56,7 +65,7 @@ class VideoTransformer(nn.Module):
   layers: int
   heads: int
   expansion: float = 4.0
-  remat: bool = False
+  remat: str = 'none'
   dtype: str = 'float32'
 
   @nn.compact
@@ -93,9 +102,8 @@ class VideoTransformer(nn.Module):
       columns,
       self.width // self.heads,
     )
-    block = nn.remat(Block, prevent_cse=False) if self.remat else Block
     stack = nn.scan(
-      block,
+      _rematerialised(self.remat),
       variable_axes={'params': 0},
       split_rngs={'params': True},
       in_axes=(0, nn.broadcast, nn.broadcast),
@@ -105,3 +113,11 @@ class VideoTransformer(nn.Module):
       tokens, past, shared, angles
     )
     return normalise(x), own
+
+
+def _rematerialised(policy: str) -> type[Block]:
+  if policy not in REMAT:
+    raise ValueError(f'unknown remat {policy!r}; have {", ".join(REMAT)}')
+  if policy == 'none':
+    return Block
+  return nn.remat(Block, prevent_cse=False, policy=REMAT[policy])

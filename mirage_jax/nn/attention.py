@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
 from mirage_jax.nn.embeddings import rotate
+from mirage_jax.sharding import constrain
 
 
 @flax.struct.dataclass
@@ -52,6 +53,7 @@ class Attention(nn.Module):
       (3, self.heads, head), use_bias=False, dtype=self.dtype, name='qkv'
     )(x.reshape(b * n, width))
     qkv = qkv.reshape(b, n, 3, self.heads, head)
+    qkv = constrain(qkv, 'batch', None, None, 'heads', None)
     q, k, v = jnp.moveaxis(qkv, (2, 3), (0, 2))  # each [b, h, n, k]
     q = rotate(nn.RMSNorm(dtype=self.dtype, name='query_norm')(q), angles)
     k = rotate(nn.RMSNorm(dtype=self.dtype, name='key_norm')(k), angles)

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 
 from mirage_jax.arrays import Array, Float
+from mirage_jax.sharding import constrain
 
 
 class Mlp(nn.Module):
@@ -25,5 +26,6 @@ class Mlp(nn.Module):
     # One row a token: XLA's CPU products over several batch axes are slow.
     y = x.reshape(-1, width)
     y = nn.Dense(hidden, dtype=self.dtype, name='up')(y)
+    y = constrain(y, 'batch', 'hidden')
     y = nn.Dense(width, dtype=self.dtype, name='down')(jax.nn.gelu(y))
     return y.reshape(x.shape)

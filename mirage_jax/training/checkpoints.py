@@ -6,6 +6,7 @@ leaves whole checkpoints only. What reaches the disk damaged all the same (a
 truncated file, a flipped bit) is told by the checksums of all leaves.
 """
 
+import json
 import os
 import pathlib
 from collections.abc import Callable
@@ -135,19 +136,15 @@ class Checkpoints:
   def _restore(self, step: int, state: TrainState, data: Any) -> TrainState:
     path = self.folder / str(step)
     integrity.check_architecture(path, state)
-    folder = path / 'data'
-    ours = f'process_{jax.process_index()}-of-{jax.process_count()}.json'
-    there = sorted(p.name for p in folder.glob('process_*'))
-    if there and ours not in there:
-      raise ValueError(
-        f'{folder} holds {there}, expected {ours}; resume with as many '
-        'processes as saved it'
-      )
     items = {
       'state': trees.shapes(state),
       'data': data,
       'checksums': integrity.abstract_sums(state),
     }
+    theirs = _data_of_others(path)
+    if theirs is not None:
+      integrity.guarded(lambda: data.set_state(_read_json(theirs)), path)
+      del items['data']
     loaded = integrity.guarded(
       lambda: self._checkpointer.load_checkpointables(step, items), path
     )
@@ -162,6 +159,22 @@ class Checkpoints:
     number = len(list(aside.glob(f'{step}*')))
     os.replace(self.folder / str(step), aside / f'{step}-{number}')
     self._checkpointer.reload()
+
+
+def _data_of_others(path: pathlib.Path) -> pathlib.Path | None:
+  """A data iterator to go on from, if as many processes did not save it.
+
+  Where a process's iterator stands does not depend on how many there are.
+  """
+  ours = f'process_{jax.process_index()}-of-{jax.process_count()}.json'
+  there = sorted((path / 'data').glob('process_*'))
+  if not there or (path / 'data' / ours) in there:
+    return None
+  return there[0]
+
+
+def _read_json(path: pathlib.Path) -> Any:
+  return json.loads(path.read_text(encoding='utf-8'))
 
 
 def load_params(

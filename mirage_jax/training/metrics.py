@@ -69,6 +69,19 @@ class Metrics:
     self._board.close()
 
 
+class Nowhere(Metrics):
+  """Takes figures and pictures and drops them: of processes beside the first."""
+
+  def __init__(self):
+    pass
+
+  def scalars(self, step: int, figures: Mapping[str, float]) -> None:
+    """Drops them."""
+
+  def close(self) -> None:
+    """There is nothing to write."""
+
+
 def read_metrics(workdir: str | os.PathLike) -> list[dict]:
   """The lines of `metrics.jsonl`; a last line cut by a kill is left out."""
   path = pathlib.Path(workdir) / 'metrics.jsonl'

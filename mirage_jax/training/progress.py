@@ -56,5 +56,6 @@ def progress(number: int, last: int, figures: dict[str, float]) -> str:
 
 
 def say(line: str) -> None:
-  """Prints a line now, also into a pipe."""
-  print(line, flush=True)
+  """Prints a line now, also into a pipe; one process speaks for all."""
+  if jax.process_index() == 0:
+    print(line, flush=True)

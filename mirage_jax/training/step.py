@@ -21,6 +21,7 @@ def make_train_step(
   seed: int,
   ema: float = 0.0,
   compute_dtype=jnp.float32,
+  accumulate: int = 1,
   state_sharding=None,
 ) -> Callable[[states.TrainState, Episode], tuple[states.TrainState, Metrics]]:
   """The jitted step; it donates the state that it is given.
@@ -31,22 +32,27 @@ def make_train_step(
     seed: step i draws from `fold_in(key(seed), i)`.
     ema: decay of the moving average; 0 = none is kept.
     compute_dtype: what the objective sees the float parameters in.
+    accumulate: parts that the batch is taken in, one after the other; the
+      gradient is their mean. Part i draws from `fold_in(key, i)`.
     state_sharding: shardings of the state that comes out; None = inferred.
 
   Returns:
     `step(state, episode) -> (state, metrics)`. The metrics are the
     objective's own, and `loss`, `gradient_norm` and `finite` (whether loss
-    and gradient are).
+    and gradient are). A batch that `accumulate` does not divide is a
+    ValueError.
   """
 
   def loss_of(params, episode, key):
     return objective(states.cast_floats(params, compute_dtype), episode, key)
 
+  gradient_of = jax.value_and_grad(loss_of, has_aux=True)
+  if accumulate > 1:
+    gradient_of = _in_parts(gradient_of, accumulate)
+
   def step(state, episode):
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    (loss, parts), gradients = jax.value_and_grad(loss_of, has_aux=True)(
-      state.params, episode, key
-    )
+    (loss, parts), gradients = gradient_of(state.params, episode, key)
     updates, opt_state = optimizer.update(
       gradients, state.opt_state, state.params
     )
@@ -65,3 +71,33 @@ def make_train_step(
     return new, metrics
 
   return jax.jit(step, donate_argnums=0, out_shardings=(state_sharding, None))
+
+
+def _in_parts(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+  """The mean of `function(params, part, key)` over `count` parts of a batch.
+
+  Examples i, i + count, i + 2 count, ... are a part: every device then has its
+  share of every part where it lies.
+  """
+
+  def part_of(episode, i):
+    def take(x):
+      if x.shape[0] % count:
+        raise ValueError(
+          f'a batch of {x.shape[0]} examples does not split into {count} '
+          'parts; choose a multiple, or change train.accumulate'
+        )
+      return x.reshape(-1, count, *x.shape[1:])[:, i]
+
+    return jax.tree.map(take, episode)
+
+  def mean(params, episode, key):
+    def add(total, i):
+      one = function(params, part_of(episode, i), jax.random.fold_in(key, i))
+      return jax.tree.map(lambda t, x: t + x / count, total, one), None
+
+    shapes = jax.eval_shape(function, params, part_of(episode, 0), key)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return jax.lax.scan(add, nothing, jnp.arange(count))[0]
+
+  return mean

@@ -16,7 +16,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 # A run may be prolonged, watched or saved differently: its bits stay the same.
+# On another mesh only the order of sums, their last bits, differs.
 FREE_FIELDS = (
+  'mesh.data',
+  'mesh.fsdp',
+  'mesh.model',
   'train.steps',
   'train.log_every',
   'train.image_every',
