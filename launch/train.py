@@ -148,31 +148,33 @@ def train(
   """
   settings = sections.call(Settings, 'train', config.train)
   run = make_run(config, settings)
-  with own(workdir, config):
-    with Checkpoints(
+  with (
+    own(workdir, config),
+    Checkpoints(
       workdir, keep=settings.keep, keep_every=settings.keep_every
-    ) as checkpoints:
-      current = checkpoints.restore(run.shapes, run.batches)
-      if current is None:
-        current = start(run, config.seed, settings.base)
-      announce(current, settings, workdir)
-      with open_board(workdir, int(current.step)) as board:
-        loop = Loop(
-          settings.steps,
-          settings.log_every,
-          settings.image_every,
-          settings.checkpoint_every,
-        )
-        current, figures = loop.run(
-          run.step,
-          current,
-          run.batches,
-          checkpoints,
-          board,
-          stop,
-          run.place,
-          make_sample(config, run, board),
-        )
+    ) as checkpoints,
+  ):
+    current = checkpoints.restore(run.shapes, run.batches)
+    if current is None:
+      current = start(run, config.seed, settings.base)
+    announce(current, settings, workdir)
+    with open_board(workdir, int(current.step)) as board:
+      loop = Loop(
+        settings.steps,
+        settings.log_every,
+        settings.image_every,
+        settings.checkpoint_every,
+      )
+      current, figures = loop.run(
+        run.step,
+        current,
+        run.batches,
+        checkpoints,
+        board,
+        stop,
+        run.place,
+        make_sample(config, run, board),
+      )
   return summary(current, figures, workdir, stop)
 
 

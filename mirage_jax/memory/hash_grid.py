@@ -35,6 +35,8 @@ class HashGrid(Memory):
       default twice those of its surfaces.
     features: features of a point, rgb first.
     exact: integer sums (order-free, bit for bit) instead of float32 ones.
+    sharded: the rows lie on all devices along the mesh's `model` axis, for a
+      memory that is larger than one of them.
     evidence_levels: how many coarse levels keep free-space evidence.
     extent_m: width of the scene if known: levels that fit become dense.
     radius_m: contracts the coarsest level beyond it; 0 = a bounded scene.
@@ -72,6 +74,7 @@ class HashGrid(Memory):
   free_entries: tuple[int, ...] = ()
   features: int = 3
   exact: bool = False
+  sharded: bool = False
   evidence_levels: int = 1
   extent_m: float = 0.0
   radius_m: float = 0.0

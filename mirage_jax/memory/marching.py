@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.memory import addressing, surfels
+from mirage_jax.memory import addressing, parts, surfels
 
 
 @flax.struct.dataclass
@@ -68,11 +68,12 @@ def march(config, surfaces: surfels.Surfaces, rays: Rays) -> Hits:
   """Hits along every ray, gathered into at most `config.samples` surfaces."""
   depths = step_depths(config)
   which = step_levels(config, depths)
-  count, slots = rays.pixel_m.shape[0], config.samples
-  nothing = jnp.zeros((slots, count))
+  # Made of the rays, so that it is divided as they are.
+  none = 0 * rays.pixel_m
+  nothing = jnp.tile(none, (config.samples, 1))
   carry = (
-    jnp.ones(count),
-    jnp.zeros(count, jnp.int32),
+    none + 1,
+    none.astype(jnp.int32),
     nothing,
     nothing,
     nothing,
@@ -98,7 +99,7 @@ def _step(config, surfaces, rays, carry, along, which):
   )
   depth, distance, sure = surfels.meet(
     config,
-    surfaces.means[row],
+    parts.take(surfaces.means, row),
     cells,
     cell,
     surfels.is_contracted(config, which),

@@ -12,7 +12,7 @@ import numpy as np
 
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.rendering import composite, composite_weights
-from mirage_jax.memory import confidence, marching, surfels
+from mirage_jax.memory import confidence, marching, parts, surfels, tables
 from mirage_jax.memory.contract import Readout
 
 
@@ -30,6 +30,26 @@ def read(config, state, cameras, height: int, width: int) -> Readout:
       jnp.broadcast_to(pixel_m, shape).reshape(-1),
     )
   )
+  cast = lambda state, rays: _cast(config, state, rays)
+  if config.sharded:
+    count = len(rays.pixel_m)
+    rays = jax.tree.map(_even, rays)
+    takes, gives = (tables.specs(), parts.DIVIDED), parts.DIVIDED
+    seen = parts.divide(cast, takes, gives)(state, rays)
+    seen = jax.tree.map(lambda x: x[:count], seen)
+  else:
+    seen = cast(state, rays)
+  return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), seen)
+
+
+def _even(x):
+  """Rays that all parts have as many of; the last are repeated."""
+  missing = -len(x) % parts.num_parts()
+  return jnp.concatenate([x, jnp.repeat(x[-1:], missing, axis=0)])
+
+
+def _cast(config, state, rays) -> Readout:
+  """What the state shows along rays, `[r, ...]`."""
   features, surfaces = surfels.prepare(config, state)
   surfaces = jax.lax.stop_gradient(surfaces)
   hits = jax.lax.stop_gradient(marching.march(config, surfaces, rays))
@@ -41,10 +61,10 @@ def read(config, state, cameras, height: int, width: int) -> Readout:
   sure = confidence.estimate(config, share, samples, opacity, depth, hits)
   lost = jnp.where(state.overflow, jnp.nan, 1.0)
   return Readout(
-    features=(lost * composite(share, samples.features)).reshape(*shape, -1),
-    depth_m=(lost * depth).reshape(shape),
-    opacity=(lost * opacity).reshape(shape),
-    confidence=(lost * sure).reshape(shape),
+    features=lost * composite(share, samples.features),
+    depth_m=lost * depth,
+    opacity=lost * opacity,
+    confidence=lost * sure,
   )
 
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry.contraction import contract, stretch, uncontract
-from mirage_jax.memory import addressing, tables
+from mirage_jax.memory import addressing, parts, tables
 
 FRACTION = addressing.FRACTION
 TOLERANCE = 1  # 1/32 cells that a mean may lie outside its own
@@ -66,8 +66,8 @@ def prepare(config, state) -> tuple[Float[Array, 'e f'], Surfaces]:
   sure = jnp.where(total > 0, total / (total + config.weight_half), 0)
   occupied = tables.as_float(state.occupied)
   free = tables.as_float(state.free)
-  total = total[: occupied.shape[0]]
-  generated = jnp.clip(occupied[:, 1] / jnp.maximum(total, 1), 0, 1)
+  total = occupied[:, 1]
+  generated = jnp.clip(occupied[:, 2] / jnp.maximum(total, 1), 0, 1)
   made = jnp.round(15 * generated).astype(jnp.uint32)
   return features, Surfaces(
     means=_pack(units, sure),
@@ -105,9 +105,9 @@ def occupancy(config, surfaces, which, row, cells):
   recent free evidence vetoes it: a place is what it was last seen to be.
   """
   free_row, _ = addressing.rows_of(config.free_levels, which, cells)
-  word = surfaces.occupied[row]
+  word = parts.take(surfaces.occupied, row)
   recent, older = _unpair(word)
-  recent_free, older_free = _unpair(surfaces.free[free_row])
+  recent_free, older_free = _unpair(parts.take(surfaces.free, free_row))
   recent_free, older_free = (
     config.free_gain * x for x in (recent_free, older_free)
   )
@@ -227,8 +227,9 @@ def _gather(config, surfaces, rays, depth, which):
     shift = jnp.array([corner & 1, corner >> 1 & 1, corner >> 2])
     cells = base + shift
     row, inside = addressing.rows_of(config.levels, which, cells)
+    word = parts.take(surfaces.means, row)
     at, distance, sure = meet(
-      config, surfaces.means[row], cells, cell, contracted, origins, directions
+      config, word, cells, cell, contracted, origins, directions
     )
     weight = jnp.where(inside, sure * fall_off(distance, radius), 0)
     corners.append((row, at, weight))
@@ -245,7 +246,8 @@ def _round(config, features, surfaces, rays, depth, which) -> Samples:
   each = 1 / jnp.maximum(total, 1e-6)
   spread = sum(weight * (at - mean) ** 2 for _, at, weight in corners) * each
   mixed = sum(
-    (weight * each)[..., None] * features[row] for row, _, weight in corners
+    (weight * each)[..., None] * parts.take(features, row)
+    for row, _, weight in corners
   )
   return Samples(
     alpha=alpha,

@@ -6,14 +6,16 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from mirage_jax import sharding
 from mirage_jax.arrays import Array, Bool, Float
-from mirage_jax.memory import accumulators
+from mirage_jax.memory import accumulators, parts
 from mirage_jax.memory.accumulators import Wide
 
 WEIGHT = 63  # the largest weight of a point
 LARGEST = 255 * WEIGHT  # ... times the largest feature or position
 GEOMETRY = 4  # columns: first moment of position (3), weight
-EVIDENCE = 2  # columns of occupied: recent, generated; of free: recent, all
+OCCUPIED = 3  # columns: recent, all, generated
+FREE = 2  # columns: recent, all
 BITS = {'features': 48, 'geometry': 48, 'occupied': 40, 'free': 40}
 
 Sums = Wide | Array
@@ -27,8 +29,8 @@ class HashGridState:
     frame: `[4, 4]` world_from_scene.
     features: weighted features, one column each.
     geometry: weighted position (3) and weight.
-    occupied: recent and generated weight of the evidence levels (they come
-      first; what is not recent is older).
+    occupied: recent, all and generated weight of the evidence levels (they
+      come first; what is not recent is older).
     free: recent and all weight of empty space, rows of their own: there is
       more of it than of surfaces, and it would drown them.
     overflow: whether any exact sum ever left its range.
@@ -90,8 +92,8 @@ def shapes(config) -> dict[str, tuple[int, int]]:
   return {
     'features': (rows, config.features),
     'geometry': (rows, GEOMETRY),
-    'occupied': (evidence_rows(config), EVIDENCE),
-    'free': (sum(free_rows(config)), EVIDENCE),
+    'occupied': (evidence_rows(config), OCCUPIED),
+    'free': (sum(free_rows(config)), FREE),
   }
 
 
@@ -103,11 +105,20 @@ def init(config, frame: Float[Array, '4 4']) -> HashGridState:
     else jnp.zeros(shape, jnp.float32)
     for name, shape in shapes(config).items()
   }
+  if config.sharded:
+    lay = lambda x: sharding.constrain(x, 'entries', None)
+    sums = jax.tree.map(lay, sums)
   return HashGridState(
     frame=jnp.asarray(frame, jnp.float32),
     overflow=jnp.zeros((), bool),
     **sums,
   )
+
+
+def specs() -> HashGridState:
+  """How a state lies on the devices if its tables are in parts."""
+  tables = dict.fromkeys(BITS, parts.DIVIDED)
+  return HashGridState(frame=parts.WHOLE, overflow=parts.WHOLE, **tables)
 
 
 def as_float(sums: Sums) -> Float[Array, 'e c']:

@@ -4,13 +4,22 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from mirage_jax.memory import accumulators, addressing, tables
+from mirage_jax.memory import accumulators, addressing, parts, tables
 from mirage_jax.memory.contract import check_alike
 from mirage_jax.memory.tables import HashGridState
 
 
 def write(config, state, observation, sign: int) -> HashGridState:
   """Adds (or takes out, sign = -1) all points of an observation."""
+  if not config.sharded:
+    return _write(config, state, observation, sign)
+  lie = tables.specs()
+  write = lambda state, observation: _write(config, state, observation, sign)
+  return parts.divide(write, (lie, parts.WHOLE), lie)(state, observation)
+
+
+def _write(config, state, observation, sign):
+  """`write`, of whole tables or of parts."""
   if not config.exact:
     return _write_float(config, state, observation, sign)
   overflow = state.overflow
@@ -18,13 +27,13 @@ def write(config, state, observation, sign: int) -> HashGridState:
   for part in accumulators.pieces(max(count, free), tables.LARGEST):
     piece = _slice(observation, part, count, free)
     nothing = {
-      name: jnp.zeros(shape, jnp.int32)
-      for name, shape in tables.shapes(config).items()
+      name: jnp.zeros(getattr(state, name).low.shape, jnp.int32)
+      for name in tables.BITS
     }
     deltas = _scatter(config, nothing, piece, sign)
     state, over = _add(state, deltas)
     overflow = overflow | over
-  return dataclasses.replace(state, overflow=overflow)
+  return dataclasses.replace(state, overflow=parts.anywhere(overflow))
 
 
 def merge(config, first: HashGridState, second: HashGridState):
@@ -78,7 +87,8 @@ def _scatter(config, sums, observation, sign):
   geometry = jnp.concatenate([positions.astype(dtype), weights * 0 + 1], 1)
   kept = observation.weight.size * config.evidence_levels
   made = jnp.tile(observation.generated, config.evidence_levels)
-  occupied = weights[:kept] * jnp.stack([made * 0 + 1, made], axis=1)
+  one = made * 0 + 1
+  occupied = weights[:kept] * jnp.stack([one, one, made], axis=1)
   free_rows, free = _free_rows(config, observation)
   free = (sign * free).astype(dtype)
   brought = {
@@ -88,7 +98,7 @@ def _scatter(config, sums, observation, sign):
     'free': (free_rows, jnp.stack([free, free], axis=1)),
   }
   return {
-    name: sums[name].at[at].add(what, mode='drop')
+    name: parts.add(sums[name], at, what)
     for name, (at, what) in brought.items()
   }
 

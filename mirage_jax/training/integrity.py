@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 

@@ -70,7 +70,7 @@ class Metrics:
 
 
 class Nowhere(Metrics):
-  """Takes figures and pictures and drops them: of processes beside the first."""
+  """Drops figures and pictures: for processes beside the first."""
 
   def __init__(self):
     pass

@@ -1,11 +1,10 @@
-"""Laws of the mesh: what is trained does not depend on what it is trained on."""
+"""Laws of the mesh: what is trained does not depend on it."""
 
 import jax
 import numpy as np
 import pytest
 
 from experiments import smoke
-from launch.cluster import Coordinates, coordinates
 from launch.train import Settings, make_run
 
 STEPS = 3
