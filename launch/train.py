@@ -166,7 +166,7 @@ def train(
         settings.checkpoint_every,
       )
       current, figures = loop.run(
-        run.step,
+        sharding.on(run.mesh, run.step),
         current,
         run.batches,
         checkpoints,
@@ -247,7 +247,7 @@ def make_run(
     mesh=mesh,
     init=jax.jit(init, out_shardings=shardings),
     shapes=trees.shapes(shapes, shardings),
-    step=sharding.on(mesh, step),
+    step=step,
     place=functools.partial(sharding.place_batch, mesh),
     batches=iter(batches),
   )

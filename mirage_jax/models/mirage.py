@@ -20,6 +20,7 @@ from mirage_jax.nn.embeddings import patchify, unpatchify
 
 RAY_CELLS = 2  # Pluecker rays along a side of a token
 FEATURE_CELLS = 4  # cells of pooled memory features along a side of a token
+HIDDEN = 32  # width of the encoder of what is written
 
 
 @flax.struct.dataclass
@@ -85,7 +86,7 @@ class Mirage(nn.Module):
       self.guess_bias = self.param(
         'guess_bias', nn.initializers.constant(2.0), ()
       )
-      self.encoder_hidden = nn.Dense(32)
+      self.encoder_hidden = nn.Dense(HIDDEN)
       self.encoder_out = nn.Dense(self.learned_features)
       self.memory_layers = self.memory.layers()
       if self.memory_layers is not None:

@@ -24,6 +24,7 @@ class Block(nn.Module):
   heads: int
   expansion: float
   dtype: str
+  kernel: str
 
   @nn.compact
   def __call__(
@@ -39,7 +40,7 @@ class Block(nn.Module):
     scale_a, shift_a, gate_a, scale_m, shift_m, gate_m = parts
     b, t, n, d = x.shape
     y = modulate(x, scale_a, shift_a).reshape(b, t * n, d)
-    attention = Attention(self.heads, self.dtype, name='attention')
+    attention = Attention(self.heads, self.dtype, self.kernel, name='attention')
     y, own = attention(y, angles, past)
     x = x + gate_a[:, :, None] * y.reshape(b, t, n, d)
     y = Mlp(self.expansion, self.dtype, name='mlp')(
@@ -59,6 +60,7 @@ class VideoTransformer(nn.Module):
     remat: what the backward pass computes again instead of keeping it: 'none',
       'full' (all of a block), or 'dots' (all but the products with weights).
     dtype: of the products.
+    kernel: what computes attention; see `nn.attending`.
   """
 
   width: int
@@ -67,6 +69,7 @@ class VideoTransformer(nn.Module):
   expansion: float = 4.0
   remat: str = 'none'
   dtype: str = 'float32'
+  kernel: str = 'plain'
 
   @nn.compact
   def __call__(
@@ -109,9 +112,10 @@ class VideoTransformer(nn.Module):
       in_axes=(0, nn.broadcast, nn.broadcast),
       length=self.layers,
     )
-    x, own = stack(self.heads, self.expansion, self.dtype, name='blocks')(
-      tokens, past, shared, angles
+    blocks = stack(
+      self.heads, self.expansion, self.dtype, self.kernel, name='blocks'
     )
+    x, own = blocks(tokens, past, shared, angles)
     return normalise(x), own
 
 

@@ -2,10 +2,10 @@
 
 import flax.linen as nn
 import flax.struct
-import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
+from mirage_jax.nn.attending import attend
 from mirage_jax.nn.embeddings import rotate
 from mirage_jax.sharding import constrain
 
@@ -29,10 +29,12 @@ class Attention(nn.Module):
   Attributes:
     heads: number of heads; divides the width.
     dtype: of the products; the softmax is float32.
+    kernel: what computes them; see `attend`.
   """
 
   heads: int
   dtype: str = 'float32'
+  kernel: str = 'plain'
 
   @nn.compact
   def __call__(
@@ -61,9 +63,7 @@ class Attention(nn.Module):
     if past is not None:
       k = jnp.concatenate([past.keys, k], axis=2)
       v = jnp.concatenate([past.values, v], axis=2)
-    logits = jnp.einsum('bhqk,bhsk->bhqs', q * head**-0.5, k)
-    weights = jax.nn.softmax(logits.astype(jnp.float32), axis=-1)
-    out = jnp.einsum('bhqs,bhsk->bqhk', weights.astype(v.dtype), v)
+    out = jnp.swapaxes(attend(q, k, v, self.kernel), 1, 2)  # [b, n, h, k]
     out = nn.Dense(width, use_bias=False, dtype=self.dtype, name='out')(
       out.reshape(b * n, width)
     )

@@ -6,6 +6,7 @@ import pytest
 
 from experiments import smoke
 from launch.train import Settings, make_run
+from mirage_jax import sharding
 
 STEPS = 3
 
@@ -27,8 +28,9 @@ def run(devices, data=-1, fsdp=1, model=1, **changes):
   settings = Settings(**config.train.to_dict())
   made = make_run(config, settings, jax.devices()[:devices])
   state, seen = made.init(jax.random.key(0)), []
+  step = sharding.on(made.mesh, made.step)
   for _ in range(STEPS):
-    state, parts = made.step(state, made.place(next(made.batches)))
+    state, parts = step(state, made.place(next(made.batches)))
     seen.append([float(parts['loss']), float(parts['gradient_norm'])])
   return np.array(seen), state
 

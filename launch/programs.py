@@ -1,0 +1,177 @@
+"""What an experiment runs, lowered for devices that need not be here."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jax.sharding import Mesh
+
+from launch import build, sections
+from launch.train import Run, Settings, make_run
+from mirage_jax import sharding, trees
+from mirage_jax.data.episodes import Episode
+from mirage_jax.geometry.clips import Clip
+from mirage_jax.models import flops
+from mirage_jax.models.generate import generate_chunk
+from mirage_jax.models.mirage import (
+  init_params,
+  init_states,
+  read_views,
+  write_frames,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+  """One compiled function of an experiment.
+
+  Attributes:
+    name: train, sample, write or read.
+    lower: makes it.
+    flops: of its matrix products, counted by hand, over all devices; those of
+      a write or a read are too few to count.
+    arguments: shapes of what it is given and keeps, by kind.
+  """
+
+  name: str
+  lower: Callable[[], jax.stages.Lowered]
+  flops: float
+  arguments: dict[str, Any]
+
+
+def make_programs(
+  config: ml_collections.ConfigDict, devices: Sequence[jax.Device]
+) -> list[Program]:
+  """The programs of an experiment on a mesh of `devices`.
+
+  Its `data.batch_size` is of all devices together.
+  """
+  settings = sections.call(Settings, 'train', config.train)
+  run = make_run(config, settings, devices)
+  programs = [_train(config, run)]
+  return programs + _rollout(config, run)
+
+
+def _train(config: ml_collections.ConfigDict, run: Run) -> Program:
+  data = config.data
+  batch = Episode(
+    history=_clip(config, data.history),
+    context=_clip(config, data.context),
+    target=_clip(config, data.target),
+    key=_array((data.batch_size, 2), jnp.int32),
+  )
+  batch = trees.shapes(
+    batch, jax.tree.map(lambda _: sharding.batch_sharding(run.mesh), batch)
+  )
+  written = data.history + data.context if run.model.memory else 0
+  return Program(
+    'train',
+    lambda: _lower(run.mesh, run.step, run.shapes, batch),
+    data.batch_size * flops.train_step(_sizes(config, written)),
+    {
+      'parameters': run.shapes.params,
+      'optimizer': run.shapes.opt_state,
+      'average': run.shapes.ema,
+      'batch': batch,
+    },
+  )
+
+
+def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
+  """A step of a rollout: sample a chunk, write it, read the next."""
+  mesh, data = run.mesh, config.data
+  model = build.make_model(config, exact=True)
+  sampler = build.make_sampler(config)
+  size = config.source.height, config.source.width
+  whole = sharding.batch_sharding(mesh)
+
+  def divided(tree: Any) -> Any:
+    return trees.shapes(tree, jax.tree.map(lambda _: whole, tree))
+
+  params = jax.eval_shape(
+    lambda key: init_params(model, key, *size), jax.random.key(0)
+  )
+  params = jax.tree.map(lambda x: _array(x.shape, jnp.bfloat16), params)
+  params = trees.shapes(params, sharding.parameter_shardings(mesh, params))
+  context = divided(_clip(config, data.context))
+  target = divided(_clip(config, data.target))
+  key = jax.eval_shape(lambda: jax.random.key(0))
+  states = jax.eval_shape(
+    lambda frame: init_states(model, frame), _array((data.batch_size, 4, 4))
+  )
+  states = None if states is None else divided(states)
+
+  def sample(params, key, context, cameras, states):
+    return generate_chunk(
+      model, params, key, context, cameras, states, sampler
+    )[0]
+
+  def write(params, states, clip):
+    return write_frames(model, params, states, clip, True)
+
+  def read(params, states, cameras):
+    return read_views(model, params, states, cameras, *size)
+
+  calls = sampler.steps if sampler.kind == 'euler' else 2 * sampler.steps - 1
+  count = data.batch_size * flops.sample_chunk(
+    _sizes(config, data.target if model.memory else 0), calls
+  )
+  held = {'parameters': params, 'memory': states}
+  arguments = (params, key, context, target.cameras, states)
+  programs = [
+    Program('sample', lambda: _lower(mesh, sample, *arguments), count, held)
+  ]
+  if states is None:
+    return programs
+  return programs + [
+    Program(
+      'write', lambda: _lower(mesh, write, params, states, target), 0.0, held
+    ),
+    Program(
+      'read',
+      lambda: _lower(mesh, read, params, states, target.cameras),
+      0.0,
+      held,
+    ),
+  ]
+
+
+def _lower(mesh: Mesh, function: Any, *arguments: Any) -> jax.stages.Lowered:
+  with jax.set_mesh(mesh):
+    if not hasattr(function, 'lower'):
+      function = jax.jit(function)
+    return function.lower(*arguments)
+
+
+def _sizes(config: ml_collections.ConfigDict, written: int) -> flops.Sizes:
+  return flops.Sizes(
+    transformer=config.model.transformer.to_dict(),
+    patch=config.model.patch,
+    height=config.source.height,
+    width=config.source.width,
+    context=config.data.context,
+    target=config.data.target,
+    written=written,
+    learned_features=config.model.learned_features,
+  )
+
+
+def _clip(config: ml_collections.ConfigDict, frames: int) -> Clip:
+  """Shapes of a batch of clips."""
+  b, h, w = config.data.batch_size, config.source.height, config.source.width
+  return Clip(
+    rgb=_array((b, frames, h, w, 3), jnp.uint8),
+    depth_m=_array((b, frames, h, w)),
+    intrinsics=_array((b, frames, 4)),
+    world_from_camera=_array((b, frames, 4, 4)),
+    time_s=_array((b, frames)),
+    dynamic=_array((b, frames, h, w), bool),
+    sky=_array((b, frames, h, w), bool),
+  )
+
+
+def _array(shape: tuple[int, ...], dtype=jnp.float32) -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct(shape, dtype)
