@@ -98,6 +98,7 @@ def add_training(config: ml_collections.ConfigDict) -> None:
       'accumulate': 1,
       'ema': 0.998,
       'precision': 'float32',
+      'patience_s': 1800.0,
       'base': '',
     }
   )

@@ -1,30 +1,11 @@
-"""What a compiled program costs, read off its HLO text, loops counted.
+"""Compiled programs as text (HLO), read back into instructions."""
 
-XLA's own cost analysis counts the body of a loop once. Here every instruction
-is counted as often as it runs. Products are counted as XLA counts them, two
-operations for each pair that is multiplied; what the padding or dilation of a
-convolution multiplies by nothing is left out, as it is on the chip.
-"""
-
-import collections
 import dataclasses
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-COLLECTIVES = (
-  'all-gather',
-  'all-reduce',
-  'all-to-all',
-  'collective-permute',
-  'reduce-scatter',
-)
 BITS = {'pred': 8, 's4': 4, 'u4': 4, 'f8': 8}
-# What moves no bytes: names, and instructions whose parts are counted.
-FREE = (
-  'after-all bitcast call conditional constant get-tuple-element iota '
-  'optimization-barrier parameter partition-id replica-id tuple while'
-).split()
 _SHAPE = re.compile(
   r'\b([a-z]+\d*)(?:e\d+m\d+\w*)?\[([\d,]*)\]'
   r'(?:\{([\d,]*)(?::([^}]*))?\})?'
@@ -33,44 +14,7 @@ _HEAD = re.compile(r'^(ENTRY )?%?([\w.\-]+) \(.*\{$')
 _CALLED = re.compile(r'(?:calls|to_apply)=%([\w.\-]+)')
 _BRANCHES = re.compile(r'branch_computations=\{([^}]*)\}')
 _CHOICE = re.compile(r'(?:true|false)_computation=%([\w.\-]+)')
-_LOOP = re.compile(r'condition=%([\w.\-]+), body=%([\w.\-]+)')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
-_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
-
-
-@dataclasses.dataclass(frozen=True)
-class Costs:
-  """What a program does on one device.
-
-  Attributes:
-    flops: of products of matrices.
-    bytes: moved to and from the main memory, tiles padded; what stays on the
-      chip (a memory space of its own in the text) is left out.
-    cycles: that the compiler expects, where it says so (TPU); its transfers
-      between devices are not in it.
-    collectives: bytes that a device sends, by kind, of a ring's algorithms.
-  """
-
-  flops: float = 0.0
-  bytes: float = 0.0
-  cycles: float = 0.0
-  collectives: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-  def __add__(self, other: 'Costs') -> 'Costs':
-    both = collections.Counter(self.collectives)
-    both.update(other.collectives)
-    return Costs(
-      self.flops + other.flops,
-      self.bytes + other.bytes,
-      self.cycles + other.cycles,
-      dict(both),
-    )
-
-  def __mul__(self, times: float) -> 'Costs':
-    sent = {kind: times * size for kind, size in self.collectives.items()}
-    return Costs(
-      times * self.flops, times * self.bytes, times * self.cycles, sent
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,50 +82,6 @@ class Instruction:
 Computation = dict[str, Instruction]
 
 
-def costs(text: str) -> Costs:
-  """The costs of a compiled module.
-
-  Args:
-    text: `compiled.as_text()`.
-
-  Raises:
-    ValueError: text without an entry computation.
-  """
-  computations, entry = parse(text)
-  done: dict[str, Costs] = {}
-  fused = _fused(computations)
-
-  def of(name: str) -> Costs:
-    if name not in done:
-      body = computations[name]
-      total = Costs()
-      for instruction in body.values():
-        total += _own(instruction, body) + called(instruction)
-        if name not in fused:
-          moved = _moved(instruction, body, computations)
-          total += Costs(bytes=moved)
-      done[name] = total
-    return done[name]
-
-  def called(instruction: Instruction) -> Costs:
-    rest = instruction.rest
-    if instruction.opcode == 'while':
-      condition, body = _LOOP.search(rest).groups()
-      return (of(body) + of(condition)) * _trips(
-        rest, computations[condition]
-      )
-    branches = _CHOICE.findall(rest)
-    if found := _BRANCHES.search(rest):
-      branches = [name.strip(' %') for name in found[1].split(',')]
-    if branches:
-      return max(map(of, branches), key=lambda cost: (cost.flops, cost.cycles))
-    if instruction.opcode in ('fusion', 'call', 'async-start'):
-      return sum(map(of, _CALLED.findall(rest)), Costs())
-    return Costs()
-
-  return of(entry)
-
-
 def parse(text: str) -> tuple[dict[str, Computation], str]:
   """The computations of a module by name, and the name of its entry."""
   computations: dict[str, Computation] = {}
@@ -231,20 +131,33 @@ def _shape(dtype: str, dims: str, order: str, layout: str) -> Shape:
   tile = re.match(r'T\(([\d,]*)\)', layout)
   return Shape(
     dtype,
-    _integers(dims),
-    _integers(order),
-    _integers(tile[1]) if tile else (),
+    integers(dims),
+    integers(order),
+    integers(tile[1]) if tile else (),
     bool(re.search(r'S\([1-9]', layout)),
   )
 
 
-def _integers(text: str) -> tuple[int, ...]:
+def integers(text: str) -> tuple[int, ...]:
+  """Numbers between commas."""
   return tuple(int(n) for n in text.split(',') if n)
 
 
-def _trips(rest: str, condition: Computation) -> int:
+def fused(computations: Mapping[str, Computation]) -> set[str]:
+  """Computations within fusions, also of fusions within these."""
+  names = [
+    name
+    for body in computations.values()
+    for instruction in body.values()
+    if instruction.opcode == 'fusion'
+    for name in _CALLED.findall(instruction.rest)
+  ]
+  return set(names)
+
+
+def trips(loop: Instruction, condition: Computation) -> int:
   """How often a loop runs: what it is known to, or what it counts up to."""
-  if known := _TRIPS.search(rest):
+  if known := _TRIPS.search(loop.rest):
     return int(known[1])
   return max(_bounds(condition), default=1)
 
@@ -257,199 +170,29 @@ def _bounds(condition: Computation) -> Iterator[int]:
         yield int(instruction.literal)
 
 
-def _own(instruction: Instruction, body: Computation) -> Costs:
-  """What one instruction costs, without what it calls."""
-  kind = instruction.opcode.removesuffix('-start')
-  sent = {}
-  if kind in COLLECTIVES:
-    sent = {kind: _sent(kind, instruction)}
-  flops = 0.0
-  if kind in ('dot', 'convolution'):
-    count = {'dot': _dot, 'convolution': _convolution}[kind]
-    operands = [body[name].shapes[0] for name in instruction.operands]
-    flops = count(instruction, *operands)
-  cycles = _CYCLES.search(instruction.rest)
-  cycles = float(cycles[1]) if cycles else 0.0
-  return Costs(flops, 0.0, cycles, sent)
+def called(instruction: Instruction) -> list[str]:
+  """Names of the computations that a fusion or a call runs."""
+  return _CALLED.findall(instruction.rest)
 
 
-def _fused(computations: Mapping[str, Computation]) -> set[str]:
-  """Computations within fusions, also of fusions within these."""
-  names = [
-    name
-    for body in computations.values()
-    for instruction in body.values()
-    if instruction.opcode == 'fusion'
-    for name in _CALLED.findall(instruction.rest)
-  ]
-  return set(names)
+def branches(instruction: Instruction) -> list[str]:
+  """Names of the computations of which a conditional runs one."""
+  if found := _BRANCHES.search(instruction.rest):
+    return [name.strip(' %') for name in found[1].split(',')]
+  return _CHOICE.findall(instruction.rest)
 
 
-def _moved(
-  instruction: Instruction,
-  body: Computation,
-  computations: Mapping[str, Computation],
-) -> float:
-  """Bytes that one instruction moves to and from the main memory."""
-  kind = instruction.opcode
-  if kind in FREE or kind.endswith('-done'):
-    return 0.0
-  out = sum(shape.moved for shape in instruction.shapes)
-  if kind == 'copy-start':
-    return sum(shape.moved for shape in instruction.shapes[:2])
-  if kind != 'fusion':
-    read = _read(instruction, body)
-    return read + (0.0 if _in_place(instruction) else out)
-  (name,) = _CALLED.findall(instruction.rest)
-  inside = computations[name]
-  if name in computations and _in_place(_root(inside)):
-    out = 0.0
-  places = {
-    int(x.literal): x for x in inside.values() if x.opcode == 'parameter'
-  }
-  return out + sum(
-    0.0 if body[operand].shapes[0].local else _used(places[i], inside)
-    for i, operand in enumerate(instruction.operands)
-    if i in places
-  )
-
-
-def _root(body: Computation) -> Instruction:
-  return next(reversed(body.values()))
-
-
-def _in_place(instruction: Instruction) -> bool:
-  return instruction.opcode in ('dynamic-update-slice', 'scatter')
-
-
-def _read(instruction: Instruction, body: Computation) -> float:
-  """Bytes that an instruction reads (and writes, if in place)."""
-  operands = [body[name].shapes for name in instruction.operands]
-  moved = [sum(shape.moved for shape in shapes) for shapes in operands]
-  kind = instruction.opcode
-  if kind in ('slice', 'dynamic-slice'):
-    return sum(shape.moved for shape in instruction.shapes)
-  if kind == 'dynamic-update-slice':
-    return 2 * moved[1]
-  if kind == 'gather':
-    return _rows(operands[0][0], operands[1][0], instruction) + moved[1]
-  if kind == 'scatter':
-    return moved[1] + 3 * sum(moved[2:])
-  return sum(moved)
-
-
-def _rows(table: Shape, index: Shape, instruction: Instruction) -> float:
-  """Bytes of all the tiles that a gather touches."""
-  if table.local:
-    return 0.0
-  found = re.search(r'slice_sizes=\{([\d,]*)\}', instruction.rest)
-  sizes = _integers(found[1]) if found else table.dims
-  count = math.prod(instruction.shapes[0].dims) / math.prod(sizes)
-  del index
-  return count * table.padded(sizes)
-
-
-def _used(place: Instruction, inside: Computation) -> float:
-  """Bytes that a fusion reads of one of its operands."""
-  users = [x for x in inside.values() if place.name in x.operands]
-  total = 0.0
-  for user in users:
-    first = user.operands[0] == place.name
-    if user.opcode in ('bitcast', 'reshape') and first:
-      total += _used(user, inside)
-    elif user.opcode in ('slice', 'dynamic-slice', 'gather') and first:
-      total += _read(user, inside) - (
-        inside[user.operands[1]].shapes[0].moved
-        if user.opcode == 'gather'
-        else 0.0
-      )
-    elif _in_place(user) and first:
-      total += _read(user, inside)
-    else:
-      return place.shapes[0].moved
-  return min(total, place.shapes[0].moved) if users else 0.0
-
-
-def _sent(kind: str, instruction: Instruction) -> float:
-  """Bytes that each of the n devices of a group sends to the next in a ring."""
-  n = _group_size(instruction.rest)
-  size = max(shape.bytes for shape in instruction.shapes)
-  if not instruction.opcode.endswith('-start'):
-    size = sum(shape.bytes for shape in instruction.shapes)
-  return {
-    'all-gather': size * (n - 1) / n,  # of the result
-    'all-reduce': 2 * size * (n - 1) / n,
-    'all-to-all': size * (n - 1) / n,
-    'collective-permute': size,
-    'reduce-scatter': size * (n - 1),  # of the result, a part
-  }[kind]
-
-
-def _group_size(rest: str) -> int:
+def group_size(rest: str) -> int:
   """How many devices take part in a collective."""
   if found := re.search(r'replica_groups=\{\{([\d,]*)\}', rest):
     return len(found[1].split(','))
   if found := re.search(r'replica_groups=\[(\d+),(\d+)\]<=', rest):
     return int(found[2])
   if found := re.search(
-    r"replica_groups=mesh\[([^\]]*)\][^{]*\{([^}]*)\}", rest
+    r'replica_groups=mesh\[([^\]]*)\][^{]*\{([^}]*)\}', rest
   ):
     sizes = dict(re.findall(r"'(\w+)'=(\d+)", found[1]))
-    return math.prod(int(sizes[axis]) for axis in re.findall(r"'(\w+)'", found[2]))
-  return 2
-
-
-def _dot(instruction: Instruction, left: Shape, right: Shape) -> float:
-  del right
-  found = re.search(r'lhs_contracting_dims=\{([\d,]*)\}', instruction.rest)
-  axes = [int(n) for n in found[1].split(',') if n] if found else []
-  inner = math.prod(left.dims[axis] for axis in axes)
-  return 2.0 * math.prod(instruction.shapes[0].dims) * inner
-
-
-def _convolution(instruction: Instruction, left: Shape, right: Shape) -> float:
-  labels = re.search(r'dim_labels=(\w+)_(\w+)->(\w+)', instruction.rest)
-  (out,) = instruction.shapes
-  sizes = {
-    key: dict(zip(axes, shape.dims, strict=True))
-    for key, axes, shape in zip(
-      'lro', labels.groups(), (left, right, out), strict=True
+    return math.prod(
+      int(sizes[axis]) for axis in re.findall(r"'(\w+)'", found[2])
     )
-  }
-  pairs = math.prod(
-    _pairs(sizes, axis, instruction.rest)
-    for axis in sizes['r']
-    if axis.isdigit()
-  )
-  features = sizes['r']['i'] * sizes['o']['f']
-  return 2.0 * pairs * sizes['o']['b'] * features
-
-
-def _pairs(sizes: dict[str, dict[str, int]], axis: str, rest: str) -> int:
-  """Pairs of an output's and a window's place that meet an input along an axis."""
-  window = re.search(r'window=\{([^}]*)\}', rest)
-  fields = dict(re.findall(r'(\w+)=([\dx_\-]+)', window[1] if window else ''))
-
-  def field(name: str, default: str) -> str:
-    return fields[name].split('x')[int(axis)] if name in fields else default
-
-  stride = int(field('stride', '1'))
-  low = int(field('pad', '0_0').rpartition('_')[0])
-  apart, spread = int(field('lhs_dilate', '1')), int(field('rhs_dilate', '1'))
-  extent = (sizes['l'][axis] - 1) * apart + 1
-  count = 0
-  for place in range(sizes['r'][axis]):
-    first = place * spread - low
-    # out * stride + first must be in [0, extent) and on an input.
-    step = math.lcm(stride, apart) // stride
-    for out in range(min(step, sizes['o'][axis])):
-      at = out * stride + first
-      if at % apart:
-        continue
-      begin = max(0, -(at // (step * stride)) if at < 0 else 0)
-      end = (extent - 1 - at) // (step * stride)
-      end = min(end, (sizes['o'][axis] - 1 - out) // step)
-      while at + begin * step * stride < 0:
-        begin += 1
-      count += max(0, end - begin + 1)
-  return count
+  return 2

@@ -10,7 +10,7 @@ import ml_collections
 from jax.sharding import Mesh
 
 from launch import build, sections
-from launch.train import Run, Settings, make_run
+from launch.runs import Run, Settings, make_run
 from mirage_jax import sharding, trees
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip
@@ -126,7 +126,8 @@ def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
   ]
   if states is None:
     return programs
-  return programs + [
+  return [
+    *programs,
     Program(
       'write', lambda: _lower(mesh, write, params, states, target), 0.0, held
     ),
@@ -173,5 +174,5 @@ def _clip(config: ml_collections.ConfigDict, frames: int) -> Clip:
   )
 
 
-def _array(shape: tuple[int, ...], dtype=jnp.float32) -> jax.ShapeDtypeStruct:
+def _array(shape: tuple[int, ...], dtype=jnp.float32) -> Any:
   return jax.ShapeDtypeStruct(shape, dtype)

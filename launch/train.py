@@ -8,36 +8,32 @@ several hosts, run the same command on each (see `launch/cluster.py`).
 """
 
 import contextlib
-import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 from absl import flags, logging
-from jax.sharding import Mesh
 from ml_collections import config_flags
 
 from launch import build, cluster, sections
 from launch.errors import run_program
+from launch.runs import Run, Settings, make_run
 from mirage_jax import sharding, trees
-from mirage_jax.models.mirage import Mirage, init_params
 from mirage_jax.training import (
   metrics,
-  optimizer,
   released,
   state,
   stopping,
+  watchdog,
   workdirs,
 )
 from mirage_jax.training.checkpoints import Checkpoints
 from mirage_jax.training.loop import Loop
 from mirage_jax.training.opening import open_checkpoint
 from mirage_jax.training.progress import say
-from mirage_jax.training.step import make_train_step
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The experiment, e.g. experiments/rooms_tiny.py.'
@@ -46,75 +42,6 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Folder of the run.')
 _SEED = flags.DEFINE_integer('seed', None, 'Overrides config.seed.')
 
 SHEET_EPISODES = 4
-PRECISIONS = ('float32', 'bfloat16')
-
-
-@dataclasses.dataclass(frozen=True)
-class Settings:
-  """`config.train`.
-
-  Attributes:
-    steps: the last step.
-    log_every: steps between two reports.
-    image_every: steps between two contact sheets; 0 = none.
-    checkpoint_every: steps between two checkpoints; 0 = only the last.
-    keep: how many of the newest checkpoints stay.
-    keep_every: checkpoints of steps divisible by it stay for ever; 0 = none.
-    accumulate: parts that a batch is taken in, one after the other.
-    ema: decay of the moving average of the parameters; 0 = none is kept.
-    precision: what the parameters are computed with; masters are float32.
-    base: a checkpoint whose parameters the run starts from, '' for none.
-  """
-
-  steps: int
-  log_every: int = 20
-  image_every: int = 0
-  checkpoint_every: int = 0
-  keep: int = 2
-  keep_every: int = 0
-  accumulate: int = 1
-  ema: float = 0.999
-  precision: str = 'float32'
-  base: str = ''
-
-  def __post_init__(self):
-    for name in ('steps', 'log_every', 'keep', 'accumulate'):
-      _expect(name, getattr(self, name), getattr(self, name) >= 1, '1 or more')
-    for name in ('image_every', 'checkpoint_every', 'keep_every'):
-      _expect(name, getattr(self, name), getattr(self, name) >= 0, '0 or more')
-    _expect('ema', self.ema, 0 <= self.ema < 1, '0 <= ema < 1')
-    known = self.precision in PRECISIONS
-    _expect('precision', self.precision, known, ' or '.join(PRECISIONS))
-
-
-def _expect(name: str, value: Any, good: bool, expected: str) -> None:
-  if not good:
-    raise ValueError(
-      f'config.train.{name} is {value!r}, expected {expected}; change it'
-    )
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-  """What an experiment is made of.
-
-  Attributes:
-    model: the world model.
-    mesh: of all devices.
-    init: `key -> state` before the first step, placed.
-    shapes: of the state, with shardings.
-    step: the jitted training step.
-    place: puts a batch on the devices.
-    batches: the iterator of episodes.
-  """
-
-  model: Mirage
-  mesh: Mesh
-  init: Callable[[jax.Array], state.TrainState]
-  shapes: state.TrainState
-  step: Callable[..., Any]
-  place: Callable[[Any], Any]
-  batches: Any
 
 
 def main(_) -> dict[str, Any]:
@@ -158,7 +85,11 @@ def train(
     if current is None:
       current = start(run, config.seed, settings.base)
     announce(current, settings, workdir)
-    with open_board(workdir, int(current.step)) as board:
+    patience_s = settings.patience_s if jax.process_count() > 1 else 0
+    with (
+      open_board(workdir, int(current.step)) as board,
+      watchdog.watch(patience_s) as beat,
+    ):
       loop = Loop(
         settings.steps,
         settings.log_every,
@@ -166,7 +97,7 @@ def train(
         settings.checkpoint_every,
       )
       current, figures = loop.run(
-        sharding.on(run.mesh, run.step),
+        make_step(run, beat),
         current,
         run.batches,
         checkpoints,
@@ -207,67 +138,15 @@ def start(run: Run, seed: int, base: str) -> state.TrainState:
   return state.branch(current, open_checkpoint(base).params, base)
 
 
-def make_run(
-  config: ml_collections.ConfigDict,
-  settings: Settings,
-  devices: Sequence[jax.Device] | None = None,
-) -> Run:
-  """Puts an experiment together; nothing is written or computed yet.
+def make_step(run: Run, beat: Callable[[], None]) -> Callable[..., Any]:
+  """The step on its mesh; it tells that it was taken."""
+  step = sharding.on(run.mesh, run.step)
 
-  Args:
-    config: the experiment.
-    settings: its `train`.
-    devices: what to train on; None = all.
-  """
-  update = sections.call(
-    optimizer.make_optimizer, 'optimizer', config.optimizer
-  )
-  model = build.make_model(config)
-  sections.check(sharding.make_mesh, 'mesh', config.mesh)
-  mesh = sharding.make_mesh(**config.mesh, devices=devices)
-  init = make_init(config, model, update, settings.ema > 0)
-  shapes = jax.eval_shape(init, jax.random.key(config.seed))
-  shardings = sharding.parameter_shardings(mesh, shapes)
-  step = make_train_step(
-    build.make_objective(config, model),
-    update,
-    seed=config.seed,
-    ema=settings.ema,
-    compute_dtype=jnp.dtype(settings.precision),
-    accumulate=settings.accumulate,
-    state_sharding=shardings,
-  )
-  batches = build.make_pipeline(
-    config,
-    process_index=jax.process_index(),
-    process_count=jax.process_count(),
-  )
-  return Run(
-    model=model,
-    mesh=mesh,
-    init=jax.jit(init, out_shardings=shardings),
-    shapes=trees.shapes(shapes, shardings),
-    step=step,
-    place=functools.partial(sharding.place_batch, mesh),
-    batches=iter(batches),
-  )
+  def take(current: state.TrainState, batch: Any) -> Any:
+    beat()
+    return step(current, batch)
 
-
-def make_init(
-  config: ml_collections.ConfigDict,
-  model: Mirage,
-  update: Any,
-  ema: bool,
-) -> Callable[[jax.Array], state.TrainState]:
-  """`key -> state` before the first step."""
-
-  def init(key: jax.Array) -> state.TrainState:
-    height, width = config.source.height, config.source.width
-    return state.create_state(
-      init_params(model, key, height, width), update, ema
-    )
-
-  return init
+  return take
 
 
 def make_sample(

@@ -27,6 +27,7 @@ from jax.sharding import (
 )
 
 from mirage_jax import trees
+from mirage_jax.arrays import Array
 
 Tree = Any
 MeshAxes = tuple[str, ...]
@@ -121,7 +122,7 @@ def _spec(
   return PartitionSpec(*spec)
 
 
-def constrain(x: jax.Array, *names: str | None) -> jax.Array:
+def constrain(x: Array, *names: str | None) -> Array:
   """Lays an activation out on the mesh that is set; without one, `x` itself.
 
   Args:

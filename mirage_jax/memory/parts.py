@@ -72,11 +72,11 @@ def take(table: Array, rows: Int[Array, 'r *each']) -> Array:
 def add(table: Array, rows: Int[Array, ' p'], values: Array) -> Array:
   """The table with `values` added to its rows; all parts see all of them."""
   if not _inside():
-    return table.at[rows].add(values, mode='drop')
+    return jnp.asarray(table).at[rows].add(values, mode='drop')
   own, mine = _own(table, rows)
   # Beyond the table is dropped, before it counts from the end.
   own = jnp.where(mine, own, table.shape[0])
-  return table.at[own].add(values, mode='drop')
+  return jnp.asarray(table).at[own].add(values, mode='drop')
 
 
 def anywhere(flag: Array) -> Array:

@@ -1,6 +1,7 @@
 """The tables of a hash grid: what its state holds, and means of the sums."""
 
 import dataclasses
+from typing import Any
 
 import flax.struct
 import jax
@@ -115,10 +116,11 @@ def init(config, frame: Float[Array, '4 4']) -> HashGridState:
   )
 
 
-def specs() -> HashGridState:
-  """How a state lies on the devices if its tables are in parts."""
-  tables = dict.fromkeys(BITS, parts.DIVIDED)
-  return HashGridState(frame=parts.WHOLE, overflow=parts.WHOLE, **tables)
+def specs() -> Any:
+  """How a state lies on the devices if its tables are in parts: its tree."""
+  where: dict[str, Any] = dict.fromkeys(BITS, parts.DIVIDED)
+  where |= {'frame': parts.WHOLE, 'overflow': parts.WHOLE}
+  return HashGridState(**where)
 
 
 def as_float(sums: Sums) -> Float[Array, 'e c']:

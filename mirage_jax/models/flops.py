@@ -55,9 +55,7 @@ def train_step(sizes: Sizes) -> float:
   # A kernel without stored weights makes them again for each gradient.
   backward = 3.5 if flash else 2.0
   again += {'none': 0, 'dots': 1, 'full': 1}[remat] * attention
-  return (
-    3 * forward - first + 3 * products + (1 + backward) * attention + again
-  )
+  return 3 * forward - first + 3 * products + (1 + backward) * attention + again
 
 
 def sample_chunk(sizes: Sizes, calls: int) -> float:
@@ -70,9 +68,7 @@ def sample_chunk(sizes: Sizes, calls: int) -> float:
   return total + calls * _readout(sizes)
 
 
-def _blocks(
-  sizes: Sizes, frames: tuple[int, ...]
-) -> tuple[float, float]:
+def _blocks(sizes: Sizes, frames: tuple[int, ...]) -> tuple[float, float]:
   """Attention, and products with weights, of parts that see those before."""
   d, layers = sizes.transformer['width'], sizes.transformer['layers']
   expansion = sizes.transformer.get('expansion', 4.0)
@@ -95,9 +91,7 @@ def _embed(sizes: Sizes) -> float:
 
 def _head(sizes: Sizes) -> float:
   outputs = sizes.patch**2 * (CHANNELS + 3)
-  return (
-    2 * sizes.target * sizes.tokens * outputs * sizes.transformer['width']
-  )
+  return 2 * sizes.target * sizes.tokens * outputs * sizes.transformer['width']
 
 
 def _readout(sizes: Sizes) -> float:

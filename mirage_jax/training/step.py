@@ -53,6 +53,11 @@ def make_train_step(
   def step(state, episode):
     key = jax.random.fold_in(jax.random.key(seed), state.step)
     (loss, parts), gradients = gradient_of(state.params, episode, key)
+    if state_sharding is not None:
+      # Where they are needed: summed in parts, not everywhere.
+      gradients = jax.lax.with_sharding_constraint(
+        gradients, state_sharding.params
+      )
     updates, opt_state = optimizer.update(
       gradients, state.opt_state, state.params
     )

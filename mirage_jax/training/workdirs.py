@@ -23,6 +23,7 @@ FREE_FIELDS = (
   'mesh.model',
   'train.steps',
   'train.log_every',
+  'train.patience_s',
   'train.image_every',
   'train.checkpoint_every',
   'train.keep',

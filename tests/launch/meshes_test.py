@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from experiments import smoke
-from launch.train import Settings, make_run
+from launch.runs import Settings, make_run
 from mirage_jax import sharding
 
 STEPS = 3

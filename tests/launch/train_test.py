@@ -15,7 +15,7 @@ import pytest
 
 from experiments import bench, rooms_tiny, rooms_tiny_window, smoke
 from launch import build, sections
-from launch.train import Settings
+from launch.runs import Settings
 from mirage_jax import trees
 from mirage_jax.memory import files
 from mirage_jax.training import metrics, optimizer, workdirs

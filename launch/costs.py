@@ -1,0 +1,306 @@
+"""What a compiled program costs, read off its HLO text, loops counted.
+
+XLA's own cost analysis counts the body of a loop once. Here every instruction
+is counted as often as it runs. Products are counted as XLA counts them, two
+operations for each pair that is multiplied; what the padding or dilation of a
+convolution multiplies by nothing is left out, as it is on the chip.
+"""
+
+import collections
+import dataclasses
+import math
+import re
+from collections.abc import Mapping
+
+from launch import hlo
+from launch.hlo import Computation, Instruction, Shape
+
+# Products in JAX's attention kernels for TPUs, whose inside XLA does not see:
+# of queries and keys, of weights and values, and of their gradients.
+KERNELS = {
+  'flash_attention': 2,
+  'flash_mha_bwd_dkv': 4,
+  'flash_mha_bwd_dq': 3,
+}
+COLLECTIVES = (
+  'all-gather',
+  'all-reduce',
+  'all-to-all',
+  'collective-permute',
+  'reduce-scatter',
+)
+# What moves no bytes: names, and instructions whose parts are counted.
+FREE = (
+  'after-all',
+  'bitcast',
+  'call',
+  'conditional',
+  'constant',
+  'get-tuple-element',
+  'iota',
+  'optimization-barrier',
+  'parameter',
+  'partition-id',
+  'replica-id',
+  'tuple',
+  'while',
+)
+_LOOP = re.compile(r'condition=%([\w.\-]+), body=%([\w.\-]+)')
+_CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
+
+
+@dataclasses.dataclass(frozen=True)
+class Costs:
+  """What a program does on one device.
+
+  Attributes:
+    flops: of products of matrices.
+    bytes: moved to and from the main memory, tiles padded; what stays on the
+      chip (a memory space of its own in the text) is left out.
+    cycles: that the compiler expects, where it says so (TPU); its transfers
+      between devices are not in it.
+    collectives: bytes that a device sends, by kind, of a ring's algorithms.
+  """
+
+  flops: float = 0.0
+  bytes: float = 0.0
+  cycles: float = 0.0
+  collectives: Mapping[str, float] = dataclasses.field(default_factory=dict)
+
+  def __add__(self, other: 'Costs') -> 'Costs':
+    both = collections.Counter(self.collectives)
+    both.update(other.collectives)
+    return Costs(
+      self.flops + other.flops,
+      self.bytes + other.bytes,
+      self.cycles + other.cycles,
+      dict(both),
+    )
+
+  def __mul__(self, times: float) -> 'Costs':
+    sent = {kind: times * size for kind, size in self.collectives.items()}
+    return Costs(
+      times * self.flops, times * self.bytes, times * self.cycles, sent
+    )
+
+
+def count(text: str) -> Costs:
+  """The costs of a compiled module.
+
+  Args:
+    text: `compiled.as_text()`.
+
+  Raises:
+    ValueError: text without an entry computation.
+  """
+  computations, entry = hlo.parse(text)
+  done: dict[str, Costs] = {}
+  fused = hlo.fused(computations)
+
+  def of(name: str) -> Costs:
+    if name not in done:
+      body = computations[name]
+      total = Costs()
+      for instruction in body.values():
+        total += _own(instruction, body) + called(instruction)
+        if name not in fused:
+          moved = _moved(instruction, body, computations)
+          total += Costs(bytes=moved)
+      done[name] = total
+    return done[name]
+
+  def called(instruction: Instruction) -> Costs:
+    if instruction.opcode == 'while':
+      ((condition, body),) = _LOOP.findall(instruction.rest)
+      times = hlo.trips(instruction, computations[condition])
+      return (of(body) + of(condition)) * times
+    if choices := hlo.branches(instruction):
+      return max(map(of, choices), key=lambda cost: (cost.flops, cost.bytes))
+    if instruction.opcode in ('fusion', 'call', 'async-start'):
+      return sum(map(of, hlo.called(instruction)), Costs())
+    return Costs()
+
+  return of(entry)
+
+
+def _own(instruction: Instruction, body: Computation) -> Costs:
+  """What one instruction costs, without what it calls."""
+  kind = instruction.opcode.removesuffix('-start')
+  sent = {}
+  if kind in COLLECTIVES:
+    sent = {kind: _sent(kind, instruction)}
+  flops = 0.0
+  if kind in ('dot', 'convolution'):
+    count = {'dot': _dot, 'convolution': _convolution}[kind]
+    operands = [body[name].shapes[0] for name in instruction.operands]
+    flops = count(instruction, *operands)
+  if kind == 'custom-call' and '"tpu_custom_call"' in instruction.rest:
+    flops = _attention(instruction, body)
+  cycles = _CYCLES.search(instruction.rest)
+  cycles = float(cycles[1]) if cycles else 0.0
+  return Costs(flops, 0.0, cycles, sent)
+
+
+def _moved(
+  instruction: Instruction,
+  body: Computation,
+  computations: Mapping[str, Computation],
+) -> float:
+  """Bytes that one instruction moves to and from the main memory."""
+  kind = instruction.opcode
+  if kind in FREE or kind.endswith('-done'):
+    return 0.0
+  out = sum(shape.moved for shape in instruction.shapes)
+  if kind == 'copy-start':
+    return sum(shape.moved for shape in instruction.shapes[:2])
+  if kind != 'fusion':
+    read = _read(instruction, body)
+    return read + (0.0 if _in_place(instruction) else out)
+  (name,) = hlo.called(instruction)
+  inside = computations[name]
+  if name in computations and _in_place(_root(inside)):
+    out = 0.0
+  places = {
+    int(x.literal): x for x in inside.values() if x.opcode == 'parameter'
+  }
+  return out + sum(
+    0.0 if body[operand].shapes[0].local else _used(places[i], inside)
+    for i, operand in enumerate(instruction.operands)
+    if i in places
+  )
+
+
+def _root(body: Computation) -> Instruction:
+  return next(reversed(body.values()))
+
+
+def _in_place(instruction: Instruction) -> bool:
+  return instruction.opcode in ('dynamic-update-slice', 'scatter')
+
+
+def _read(instruction: Instruction, body: Computation) -> float:
+  """Bytes that an instruction reads (and writes, if in place)."""
+  operands = [body[name].shapes for name in instruction.operands]
+  moved = [sum(shape.moved for shape in shapes) for shapes in operands]
+  kind = instruction.opcode
+  if kind in ('slice', 'dynamic-slice'):
+    return sum(shape.moved for shape in instruction.shapes)
+  if kind == 'dynamic-update-slice':
+    return 2 * moved[1]
+  if kind == 'gather':
+    return _rows(operands[0][0], operands[1][0], instruction) + moved[1]
+  if kind == 'scatter':
+    return moved[1] + 3 * sum(moved[2:])
+  return sum(moved)
+
+
+def _rows(table: Shape, index: Shape, instruction: Instruction) -> float:
+  """Bytes of all the tiles that a gather touches."""
+  if table.local:
+    return 0.0
+  found = re.search(r'slice_sizes=\{([\d,]*)\}', instruction.rest)
+  sizes = hlo.integers(found[1]) if found else table.dims
+  count = math.prod(instruction.shapes[0].dims) / math.prod(sizes)
+  del index
+  return count * table.padded(sizes)
+
+
+def _used(place: Instruction, inside: Computation) -> float:
+  """Bytes that a fusion reads of one of its operands."""
+  users = [x for x in inside.values() if place.name in x.operands]
+  total = 0.0
+  for user in users:
+    first = user.operands[0] == place.name
+    if user.opcode in ('bitcast', 'reshape') and first:
+      total += _used(user, inside)
+    elif user.opcode in ('slice', 'dynamic-slice', 'gather') and first:
+      total += _read(user, inside) - (
+        inside[user.operands[1]].shapes[0].moved
+        if user.opcode == 'gather'
+        else 0.0
+      )
+    elif _in_place(user) and first:
+      total += _read(user, inside)
+    else:
+      return place.shapes[0].moved
+  return min(total, place.shapes[0].moved) if users else 0.0
+
+
+def _sent(kind: str, instruction: Instruction) -> float:
+  """Bytes that each of the n devices of a group sends to the next in a ring."""
+  n = hlo.group_size(instruction.rest)
+  size = max(shape.bytes for shape in instruction.shapes)
+  if not instruction.opcode.endswith('-start'):
+    size = sum(shape.bytes for shape in instruction.shapes)
+  return {
+    'all-gather': size * (n - 1) / n,  # of the result
+    'all-reduce': 2 * size * (n - 1) / n,
+    'all-to-all': size * (n - 1) / n,
+    'collective-permute': size,
+    'reduce-scatter': size * (n - 1),  # of the result, a part
+  }[kind]
+
+
+def _attention(instruction: Instruction, body: Computation) -> float:
+  """Of a kernel named in `KERNELS`; of others nothing is known."""
+  for name, products in KERNELS.items():
+    if instruction.name.startswith(name):
+      q, k = (body[x].shapes[0].dims for x in instruction.operands[:2])
+      return (
+        2.0 * products * math.prod(q) * k[2]
+      )  # [b, h, q, k] and [b, h, s, k]
+  return 0.0
+
+
+def _dot(instruction: Instruction, left: Shape, right: Shape) -> float:
+  del right
+  found = re.search(r'lhs_contracting_dims=\{([\d,]*)\}', instruction.rest)
+  axes = [int(n) for n in found[1].split(',') if n] if found else []
+  inner = math.prod(left.dims[axis] for axis in axes)
+  return 2.0 * math.prod(instruction.shapes[0].dims) * inner
+
+
+def _convolution(instruction: Instruction, left: Shape, right: Shape) -> float:
+  (labels,) = re.findall(r'dim_labels=(\w+)_(\w+)->(\w+)', instruction.rest)
+  (out,) = instruction.shapes
+  sizes = {
+    key: dict(zip(axes, shape.dims, strict=True))
+    for key, axes, shape in zip('lro', labels, (left, right, out), strict=True)
+  }
+  pairs = math.prod(
+    _pairs(sizes, axis, instruction.rest)
+    for axis in sizes['r']
+    if axis.isdigit()
+  )
+  features = sizes['r']['i'] * sizes['o']['f']
+  return 2.0 * pairs * sizes['o']['b'] * features
+
+
+def _pairs(sizes: dict[str, dict[str, int]], axis: str, rest: str) -> int:
+  """Pairs of places of output and window that meet an input on an axis."""
+  window = re.search(r'window=\{([^}]*)\}', rest)
+  fields = dict(re.findall(r'(\w+)=([\dx_\-]+)', window[1] if window else ''))
+
+  def field(name: str, default: str) -> str:
+    return fields[name].split('x')[int(axis)] if name in fields else default
+
+  stride = int(field('stride', '1'))
+  low = int(field('pad', '0_0').rpartition('_')[0])
+  apart, spread = int(field('lhs_dilate', '1')), int(field('rhs_dilate', '1'))
+  extent = (sizes['l'][axis] - 1) * apart + 1
+  count = 0
+  for place in range(sizes['r'][axis]):
+    first = place * spread - low
+    # out * stride + first must be in [0, extent) and on an input.
+    step = math.lcm(stride, apart) // stride
+    for out in range(min(step, sizes['o'][axis])):
+      at = out * stride + first
+      if at % apart:
+        continue
+      begin = max(0, -(at // (step * stride)) if at < 0 else 0)
+      end = (extent - 1 - at) // (step * stride)
+      end = min(end, (sizes['o'][axis] - 1 - out) // step)
+      while at + begin * step * stride < 0:
+        begin += 1
+      count += max(0, end - begin + 1)
+  return count

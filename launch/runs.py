@@ -1,0 +1,158 @@
+"""A training run: its settings, and all that it is made of."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+from jax.sharding import Mesh
+
+from launch import build, sections
+from mirage_jax import sharding, trees
+from mirage_jax.models.mirage import Mirage, init_params
+from mirage_jax.training import optimizer, state
+from mirage_jax.training.step import make_train_step
+
+PRECISIONS = ('float32', 'bfloat16')
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """`config.train`.
+
+  Attributes:
+    steps: the last step.
+    log_every: steps between two reports.
+    image_every: steps between two contact sheets; 0 = none.
+    checkpoint_every: steps between two checkpoints; 0 = only the last.
+    keep: how many of the newest checkpoints stay.
+    keep_every: checkpoints of steps divisible by it stay for ever; 0 = none.
+    accumulate: parts that a batch is taken in, one after the other.
+    ema: decay of the moving average of the parameters; 0 = none is kept.
+    precision: what the parameters are computed with; masters are float32.
+    patience_s: longest time between two steps of a run of several processes,
+      the first compile with it; then all end. 0 = no limit.
+    base: a checkpoint whose parameters the run starts from, '' for none.
+  """
+
+  steps: int
+  log_every: int = 20
+  image_every: int = 0
+  checkpoint_every: int = 0
+  keep: int = 2
+  keep_every: int = 0
+  accumulate: int = 1
+  ema: float = 0.999
+  precision: str = 'float32'
+  patience_s: float = 1800.0
+  base: str = ''
+
+  def __post_init__(self):
+    for name in ('steps', 'log_every', 'keep', 'accumulate'):
+      _expect(name, getattr(self, name), getattr(self, name) >= 1, '1 or more')
+    for name in (
+      'image_every',
+      'checkpoint_every',
+      'keep_every',
+      'patience_s',
+    ):
+      _expect(name, getattr(self, name), getattr(self, name) >= 0, '0 or more')
+    _expect('ema', self.ema, 0 <= self.ema < 1, '0 <= ema < 1')
+    known = self.precision in PRECISIONS
+    _expect('precision', self.precision, known, ' or '.join(PRECISIONS))
+
+
+def _expect(name: str, value: Any, good: bool, expected: str) -> None:
+  if not good:
+    raise ValueError(
+      f'config.train.{name} is {value!r}, expected {expected}; change it'
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """What an experiment is made of.
+
+  Attributes:
+    model: the world model.
+    mesh: of all devices.
+    init: `key -> state` before the first step, placed.
+    shapes: of the state, with shardings.
+    step: the jitted training step.
+    place: puts a batch on the devices.
+    batches: the iterator of episodes.
+  """
+
+  model: Mirage
+  mesh: Mesh
+  init: Callable[[jax.Array], state.TrainState]
+  shapes: state.TrainState
+  step: Callable[..., Any]
+  place: Callable[[Any], Any]
+  batches: Any
+
+
+def make_run(
+  config: ml_collections.ConfigDict,
+  settings: Settings,
+  devices: Sequence[jax.Device] | None = None,
+) -> Run:
+  """Puts an experiment together; nothing is written or computed yet.
+
+  Args:
+    config: the experiment.
+    settings: its `train`.
+    devices: what to train on; None = all.
+  """
+  update = sections.call(
+    optimizer.make_optimizer, 'optimizer', config.optimizer
+  )
+  model = build.make_model(config)
+  sections.check(sharding.make_mesh, 'mesh', config.mesh)
+  mesh = sharding.make_mesh(**config.mesh, devices=devices)
+  init = make_init(config, model, update, settings.ema > 0)
+  shapes = jax.eval_shape(init, jax.random.key(config.seed))
+  shardings = sharding.parameter_shardings(mesh, shapes)
+  step = make_train_step(
+    build.make_objective(config, model),
+    update,
+    seed=config.seed,
+    ema=settings.ema,
+    compute_dtype=jnp.dtype(settings.precision),
+    accumulate=settings.accumulate,
+    state_sharding=shardings,
+  )
+  batches = build.make_pipeline(
+    config,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+  return Run(
+    model=model,
+    mesh=mesh,
+    init=jax.jit(init, out_shardings=shardings),
+    shapes=trees.shapes(shapes, shardings),
+    step=step,
+    place=functools.partial(sharding.place_batch, mesh),
+    batches=iter(batches),
+  )
+
+
+def make_init(
+  config: ml_collections.ConfigDict,
+  model: Mirage,
+  update: Any,
+  ema: bool,
+) -> Callable[[jax.Array], state.TrainState]:
+  """`key -> state` before the first step."""
+
+  def init(key: jax.Array) -> state.TrainState:
+    height, width = config.source.height, config.source.width
+    return state.create_state(
+      init_params(model, key, height, width), update, ema
+    )
+
+  return init
