@@ -104,13 +104,13 @@ def parse(text: str) -> tuple[dict[str, Computation], str]:
 def _instruction(line: str) -> Instruction:
   name, rest = line.strip().removeprefix('ROOT ').split(' = ', 1)
   end = _closing(rest) + 1 if rest.startswith('(') else rest.index(' ')
-  shapes, rest = rest[:end], rest[end:].lstrip()
+  types, rest = rest[:end], rest[end:].lstrip()
   opcode, rest = rest.split('(', 1)
   end = _closing('(' + rest) - 1
   inside, rest = rest[:end], rest[end + 1 :]
   operands = tuple(re.findall(r'%([\w.\-]+)', inside))
   name = name.lstrip('%')
-  return Instruction(name, _shapes(shapes), opcode, operands, inside, rest)
+  return Instruction(name, shapes(types), opcode, operands, inside, rest)
 
 
 def _closing(text: str) -> int:
@@ -123,7 +123,8 @@ def _closing(text: str) -> int:
   return len(text) - 1
 
 
-def _shapes(text: str) -> tuple[Shape, ...]:
+def shapes(text: str) -> tuple[Shape, ...]:
+  """The types in a text, in order."""
   return tuple(_shape(*found) for found in _SHAPE.findall(text))
 
 

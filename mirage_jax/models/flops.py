@@ -86,12 +86,14 @@ def _blocks(sizes: Sizes, frames: tuple[int, ...]) -> tuple[float, float]:
 def _embed(sizes: Sizes) -> float:
   frames = sizes.context + sizes.target
   inputs = sizes.patch**2 * (CHANNELS + 1) + mirage.RAY_CELLS**2 * 6
-  return 2 * frames * sizes.tokens * inputs * sizes.transformer['width']
+  return 2.0 * frames * sizes.tokens * inputs * sizes.transformer['width']
 
 
 def _head(sizes: Sizes) -> float:
   outputs = sizes.patch**2 * (CHANNELS + 3)
-  return 2 * sizes.target * sizes.tokens * outputs * sizes.transformer['width']
+  return (
+    2.0 * sizes.target * sizes.tokens * outputs * sizes.transformer['width']
+  )
 
 
 def _readout(sizes: Sizes) -> float:
@@ -99,7 +101,7 @@ def _readout(sizes: Sizes) -> float:
     return 0.0
   inputs = sizes.patch**2 * 6
   inputs += mirage.FEATURE_CELLS**2 * sizes.learned_features
-  return 2 * sizes.target * sizes.tokens * inputs * sizes.transformer['width']
+  return 2.0 * sizes.target * sizes.tokens * inputs * sizes.transformer['width']
 
 
 def _encode(sizes: Sizes) -> float:
@@ -107,4 +109,4 @@ def _encode(sizes: Sizes) -> float:
   cells = sizes.tokens * mirage.FEATURE_CELLS**2
   colours = 3 * (sizes.patch // mirage.FEATURE_CELLS) ** 2
   each = mirage.HIDDEN * (colours + sizes.learned_features)
-  return 2 * sizes.written * cells * each
+  return 2.0 * sizes.written * cells * each

@@ -1,0 +1,122 @@
+"""Laws of runs of several processes: together they are one."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from launch.cluster import Coordinates, coordinates
+from mirage_jax.training import metrics
+from mirage_jax.training.checkpoints import load_params
+from tests.launch.train_test import QUICK, ROOT, command, finish, start
+
+AZURE = {'MASTER_ADDR': 'node0', 'MASTER_PORT': '6105', 'WORLD_SIZE': '2'}
+SLURM = {'SLURM_NTASKS': '2', 'SLURM_PROCID': '1', 'SLURM_JOB_ID': '7'}
+STEPS = '--config.train.steps=4'
+SMALL = ('--config.data.batch_size=8', '--config.train.log_every=1', *QUICK)
+
+
+@pytest.mark.parametrize(
+  'environment, expected',
+  [
+    ({}, None),
+    ({'WORLD_SIZE': '1', 'SLURM_NTASKS': '1'}, None),
+    (AZURE | {'RANK': '1'}, Coordinates('node0:6105', 2, 1)),
+    (SLURM, Coordinates()),
+    ({'TPU_WORKER_HOSTNAMES': 'a,b', 'TPU_WORKER_ID': '0'}, Coordinates()),
+    ({'TPU_WORKER_HOSTNAMES': 'localhost'}, None),
+    ({'MEGASCALE_NUM_SLICES': '2'}, Coordinates()),
+  ],
+)
+def test_launchers_say_where_to_meet(environment, expected):
+  assert coordinates(environment) == expected
+
+
+def test_half_a_meeting_is_refused():
+  with pytest.raises(ValueError, match='WORLD_SIZE is 2 but RANK is not set'):
+    coordinates(AZURE)
+  for given in [('host:1', 2, None), ('host', 2, 0), ('host:1', 2, 2)]:
+    with pytest.raises(ValueError, match='expected HOST:PORT'):
+      Coordinates(*given)
+
+
+def free_port():
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    return probe.getsockname()[1]
+
+
+def pair(workdir, *more, variables=None):
+  """Two processes of four devices each, of one run."""
+  port = free_port()
+  for i in range(2):
+    where = [
+      f'--coordinator=127.0.0.1:{port}',
+      '--processes=2',
+      f'--process={i}',
+    ]
+    environment = {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': '4'}
+    if variables is not None:
+      where, environment = [], environment | variables(port, i)
+    yield subprocess.Popen(
+      command(workdir, *more, *where),
+      cwd=ROOT,
+      env=os.environ | environment | {'PYTHONUNBUFFERED': '1'},
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+    )
+
+
+def losses(workdir):
+  return [row['loss'] for row in metrics.read_metrics(workdir)]
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one_which_can_go_on(tmp_path):
+  one, two = tmp_path / 'one', tmp_path / 'two'
+  mesh = ['--config.mesh.fsdp=2', '--config.mesh.model=2']
+  expected = finish(start(one, '--config.train.steps=6', *SMALL))
+  first, second = (finish(p) for p in pair(two, STEPS, *mesh, *SMALL))
+  assert first['fingerprint'] == second['fingerprint']
+  assert load_params(two)[1] == 4
+  assert losses(two) == pytest.approx(losses(one)[:4], rel=2e-5)
+  alone = finish(start(two, '--config.train.steps=6', *SMALL))
+  assert losses(two) == pytest.approx(losses(one), rel=2e-5)
+  assert alone['step'] == expected['step'] == 6
+
+
+def from_torchrun(port, i):
+  where = {'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': str(port)}
+  return where | {'WORLD_SIZE': '2', 'RANK': str(i)}
+
+
+def from_slurm(port, i):
+  return {
+    'SLURM_JOB_ID': str(port),
+    'SLURM_STEP_NODELIST': '127.0.0.1',
+    'SLURM_STEP_NUM_NODES': '1',
+    'SLURM_NTASKS': '2',
+    'SLURM_PROCID': str(i),
+    'SLURM_LOCALID': '0',
+    'JAX_LOCAL_DEVICE_IDS': '',
+  }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('variables', [from_torchrun, from_slurm])
+def test_a_dead_process_ends_the_others(tmp_path, variables):
+  more = ['--config.train.steps=100000', *SMALL]
+  first, second = pair(tmp_path, *more, variables=variables)
+  for line in first.stdout:
+    if line.startswith('step 2/'):
+      break
+  second.kill()
+  _, err = first.communicate(timeout=150)
+  second.communicate()
+  assert first.returncode != 0
+  assert err

@@ -1,0 +1,104 @@
+"""Laws of the costs: loops count as often as they run, all else as XLA says."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+from jax.sharding import NamedSharding, PartitionSpec
+
+from launch import costs, hlo, programs
+from mirage_jax import sharding
+from tests.launch.meshes_test import make_config
+
+
+def compiled(function, *arguments):
+  return jax.jit(function).lower(*arguments).compile()
+
+
+def chain(unroll):
+  def run(x, weights):
+    step = lambda x, w: (jnp.tanh(x @ w), None)
+    return jax.lax.scan(step, x, weights, unroll=unroll)[0].sum()
+
+  return run
+
+
+def test_a_loop_costs_what_its_steps_cost():
+  x, weights = jnp.ones((16, 32)), jnp.ones((5, 32, 32))
+  looped, flat = (
+    costs.count(compiled(jax.grad(chain(unroll), (0, 1)), x, weights).as_text())
+    for unroll in (1, 5)
+  )
+  assert looped.flops == flat.flops == 3 * 5 * 2 * 16 * 32 * 32
+  looped, flat = (
+    costs.count(compiled(chain(unroll), x, weights).as_text())
+    for unroll in (1, 5)
+  )
+  assert looped.bytes == pytest.approx(flat.bytes, rel=0.5)
+
+
+@pytest.mark.parametrize('stride', [1, 2, 3])
+@pytest.mark.parametrize('pad', [(0, 0), (2, 3), (5, 0)])
+@pytest.mark.parametrize('dilate', [(1, 1), (2, 1), (3, 2), (8, 1)])
+def test_a_convolution_counts_what_meets_an_input(stride, pad, dilate):
+  def convolve(x, w):
+    return jax.lax.conv_general_dilated(
+      x, w, (stride, 1), (pad, (1, 1)), (dilate[0], 1), (dilate[1], 1)
+    )
+
+  program = compiled(convolve, jnp.ones((2, 3, 9, 5)), jnp.ones((4, 3, 3, 2)))
+  expected = program.cost_analysis()['flops']
+  assert costs.count(program.as_text()).flops == expected > 0
+
+
+@pytest.mark.parametrize(
+  'kind, spec, sent',
+  [
+    ('all-gather', PartitionSpec(), 7 / 8),
+    ('all-to-all', PartitionSpec(None, 'data'), 7 / 64),
+  ],
+)
+def test_what_is_sent_is_what_a_ring_sends(kind, spec, sent):
+  mesh = sharding.make_mesh()
+  x = jax.ShapeDtypeStruct(
+    (64, 64), jnp.float32, sharding=NamedSharding(mesh, PartitionSpec('data'))
+  )
+  move = jax.jit(lambda x: 2 * x, out_shardings=NamedSharding(mesh, spec))
+  found = costs.count(move.lower(x).compile().as_text()).collectives
+  assert found == {kind: pytest.approx(64 * 64 * 4 * sent)}
+
+
+def test_a_sum_in_a_loop_is_sent_in_every_step():
+  mesh = sharding.make_mesh()
+  rows = NamedSharding(mesh, PartitionSpec(None, 'data'))
+  x = jax.ShapeDtypeStruct((8, 64), jnp.float32, sharding=rows)
+
+  def run(x):
+    step = lambda total, _: (jnp.sin(total + (x * total[:, None]).sum(1)), None)
+    return jax.lax.scan(step, jnp.ones(8), length=6)[0]
+
+  with jax.set_mesh(mesh):
+    found = costs.count(compiled(run, x).as_text()).collectives
+  assert found == {'all-reduce': pytest.approx(6 * 2 * 8 * 4 * 7 / 8)}
+
+
+@pytest.mark.parametrize(
+  'name, memory', [('train', 'view_grid'), ('sample', 'none')]
+)
+def test_operations_are_those_counted_by_hand(name, memory):
+  config = make_config(memory)
+  config.model.transformer.remat = 'full'
+  made = programs.make_programs(config, jax.devices()[:1])
+  (program,) = (p for p in made if p.name == name)
+  found = costs.count(program.lower().compile().as_text()).flops
+  assert found == pytest.approx(program.flops, rel=0.05)
+
+
+def test_tiles_are_padded_and_chips_keep_what_they_keep():
+  shapes = hlo.shapes('(bf16[3,100]{1,0:T(8,128)(2,1)}, f32[4]{0:T(256)S(1)})')
+  assert [s.bytes for s in shapes] == [600, 16]
+  assert [s.moved for s in shapes] == [8 * 128 * 2, 0]
+
+
+def test_what_is_no_module_is_refused():
+  with pytest.raises(ValueError, match='no HLO module'):
+    costs.count('nothing')
