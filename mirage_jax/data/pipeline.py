@@ -1,9 +1,9 @@
 """The one input pipeline: from a source of clips to batches of episodes.
 
-Example i of the endless stream is a pure function of (source, seed, i). Process
-p of P takes the examples p, p + P, p + 2P, ...: batch k of all processes
-together holds the same examples whatever P is. Iterators are Grain's, and go
-into an Orbax checkpoint as they are.
+Example i of the endless stream is a pure function of (source, seed, i). Of every
+batch, process p of P takes the p-th of P equal parts: put in a row, the parts
+are the same batch whatever P is. Iterators are Grain's, and go into an Orbax
+checkpoint as they are.
 """
 
 import dataclasses
@@ -75,11 +75,11 @@ def make_pipeline(
   """
   _check_share(batch_size, process_index, process_count)
   examples = Examples(source, seed, history, context, target, revisit_fraction)
+  part = Part(examples, batch_size, process_index, process_count)
   dataset = (
     grain.MapDataset.range(len(source))
     .repeat()
-    .map_with_index(examples.at)
-    .slice(slice(process_index, None, process_count))
+    .map_with_index(part.at)
     .batch(batch_size // process_count, batch_fn=_stack)
     .to_iter_dataset(grain.ReadOptions(threads, prefetch))
   )
@@ -162,6 +162,28 @@ class Examples:
     if len(self._packed) < MAX_CACHED:
       self._packed[index] = np.packbits(seen)
     return seen
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """The examples of one process.
+
+  Attributes:
+    examples: of all processes.
+    batch_size: the same.
+    index, count: this process and how many there are.
+  """
+
+  examples: Examples
+  batch_size: int
+  index: int
+  count: int
+
+  def at(self, position: int, _=None) -> Episode:
+    """Example `position` of this process."""
+    batch, place = divmod(position, self.batch_size // self.count)
+    first = batch * self.batch_size + self.index * self.batch_size // self.count
+    return self.examples.at(first + place)
 
 
 def _check_share(batch_size: int, index: int, count: int) -> None:

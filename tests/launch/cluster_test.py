@@ -1,11 +1,8 @@
 """Laws of runs of several processes: together they are one."""
 
-import json
 import os
-import signal
 import socket
 import subprocess
-import sys
 
 import pytest
 
@@ -81,7 +78,7 @@ def test_two_processes_train_as_one_which_can_go_on(tmp_path):
   one, two = tmp_path / 'one', tmp_path / 'two'
   mesh = ['--config.mesh.fsdp=2', '--config.mesh.model=2']
   expected = finish(start(one, '--config.train.steps=6', *SMALL))
-  first, second = (finish(p) for p in pair(two, STEPS, *mesh, *SMALL))
+  first, second = (finish(p) for p in [*pair(two, STEPS, *mesh, *SMALL)])
   assert first['fingerprint'] == second['fingerprint']
   assert load_params(two)[1] == 4
   assert losses(two) == pytest.approx(losses(one)[:4], rel=2e-5)
