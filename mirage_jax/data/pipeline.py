@@ -1,6 +1,6 @@
 """The one input pipeline: from a source of clips to batches of episodes.
 
-Example i of the endless stream is a pure function of (source, seed, i). Of every
+Example i of the endless stream is a pure function of (source, seed, i). Of each
 batch, process p of P takes the p-th of P equal parts: put in a row, the parts
 are the same batch whatever P is. Iterators are Grain's, and go into an Orbax
 checkpoint as they are.
@@ -23,6 +23,7 @@ from mirage_jax.data.episodes import (
 )
 from mirage_jax.geometry.clips import Clip
 
+EPOCHS = 2**32  # for ever; the length of a stream must fit a word
 MAX_CACHED = 1 << 16  # clips whose overlaps are kept, some 8 KiB each
 
 
@@ -78,7 +79,7 @@ def make_pipeline(
   part = Part(examples, batch_size, process_index, process_count)
   dataset = (
     grain.MapDataset.range(len(source))
-    .repeat()
+    .repeat(EPOCHS)
     .map_with_index(part.at)
     .batch(batch_size // process_count, batch_fn=_stack)
     .to_iter_dataset(grain.ReadOptions(threads, prefetch))
