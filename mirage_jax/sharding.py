@@ -196,9 +196,15 @@ def place_batch(mesh: Mesh, batch: Tree) -> Tree:
       processes' parts in a row.
 
   Raises:
-    ValueError: if the devices of the batch's axes do not divide the batch.
+    ValueError: if the devices of the batch's axes do not divide the batch, or
+      processes would have to share an example.
   """
   ways = math.prod(mesh.shape[axis] for axis in RULES['batch'])
+  if ways % jax.process_count():
+    raise ValueError(
+      f'the mesh divides a batch {ways} ways, which {jax.process_count()} '
+      'processes cannot share; give its data or fsdp axis more, model less'
+    )
   sharding = batch_sharding(mesh)
 
   def place(leaf):

@@ -30,3 +30,10 @@ def _unchecked_pytree_class(cls=None, **kwargs):
 
 flax.struct.dataclass = _unchecked_pytree_class
 jaxtyping.install_import_hook('mirage_jax', 'beartype.beartype')
+
+
+def pytest_addoption(parser):
+  """How long the test of kills is to go on."""
+  parser.addoption(
+    '--kills', type=int, default=3, help='kills of a training run'
+  )

@@ -22,7 +22,6 @@ from mirage_jax.training import metrics, optimizer, workdirs
 from mirage_jax.training.checkpoints import load_params
 
 ROOT = pathlib.Path(__file__).parents[2]
-STEPS = 12
 # What these tests are about is the same with a memory, which takes long to
 # compile; `.ci/run` kills and resumes a run with one.
 QUICK = ('--config.memory.kind=none', '--config.train.image_every=0')
@@ -136,42 +135,58 @@ def test_sections_are_exact(section, words):
   assert str(error.value).startswith(words)
 
 
-def kill_after(process, step, seconds):
-  """SIGKILL so many seconds after it reports a step; whether it was alive."""
+def wait_for_steps(process, count):
+  """Returns after the process has reported so many steps, or has ended."""
   for line in process.stdout:
-    if line.startswith('step ') and int(line[5:].split('/')[0]) >= step:
+    count -= line.startswith('step ')
+    if count <= 0:
       break
-  time.sleep(seconds)
+
+
+def kill(process, workdir, dice, saving):
+  """SIGKILL some steps on, or in the middle of a save; whether it was alive."""
+  wait_for_steps(process, dice.randint(1, 4))
+  if saving:
+    for _ in range(2000):
+      if [*(workdir / 'checkpoints').glob('*tmp*')]:
+        break
+      time.sleep(0.001)
+  else:
+    time.sleep(dice.uniform(0, 0.5))
+  caught = bool([*(workdir / 'checkpoints').glob('*tmp*')])
   process.kill()
   process.communicate()
-  return process.returncode == -signal.SIGKILL
+  return process.returncode == -signal.SIGKILL, caught
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments_is_never_killed(tmp_path):
+def test_killed_at_random_moments_is_never_killed(tmp_path, request):
+  kills = request.config.getoption('kills')
   more = [
-    f'--config.train.steps={STEPS}',
+    f'--config.train.steps={8 + 4 * kills}',
     '--config.train.log_every=1',
     *QUICK,
   ]
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
   expected = finish(start(whole, *more))
   shutil.copytree(whole / '.compiled', parts / '.compiled')
-  dice, moments = random.Random(), []
-  for first in (1, STEPS // 2):
-    moments.append((dice.randrange(first, STEPS - 1), dice.uniform(0, 0.5)))
-    if not kill_after(start(parts, *more), *moments[-1]):
-      break  # it was faster
+  seed = random.randrange(2**32)
+  dice, killed, caught = random.Random(seed), 0, 0
+  for i in range(kills):
+    alive, saving = kill(start(parts, *more), parts, dice, i % 2 == 0)
+    killed, caught = killed + alive, caught + saving
   figures = finish(start(parts, *more))
-  assert figures['fingerprint'] == expected['fingerprint'], moments
+  print(f'killed {killed} times, {caught} of them in a save; seed {seed}')
+  assert killed and caught, seed
+  assert figures['fingerprint'] == expected['fingerprint'], seed
   loaded = [load_params(folder) for folder in (whole, parts)]
-  assert [step for _, step in loaded] == [STEPS, STEPS]
+  assert [step for _, step in loaded] == [8 + 4 * kills] * 2
   assert trees.fingerprint(loaded[0][0]) == trees.fingerprint(loaded[1][0])
   logs = [
     [(r['step'], r['loss']) for r in metrics.read_metrics(folder)]
     for folder in (whole, parts)
   ]
-  assert logs[0] == logs[1], moments
+  assert logs[0] == logs[1], seed
 
 
 @pytest.mark.slow

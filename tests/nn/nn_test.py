@@ -1,9 +1,14 @@
 """Laws of patches, rotations, modulation and attention."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from jax.experimental.pallas import tpu as pltpu
 
+from mirage_jax import sharding
+from mirage_jax.nn.attending import attend
 from mirage_jax.nn.attention import Attention
 from mirage_jax.nn.embeddings import (
   level_embedding,
@@ -80,3 +85,25 @@ def test_mlp_treats_tokens_alike():
   np.testing.assert_allclose(
     whole[1, 2], module.apply(params, x[1, 2]), atol=1e-5
   )
+
+
+def test_the_kernel_for_tpus_says_what_the_plain_product_says():
+  q, k, v = (
+    jax.random.normal(jax.random.fold_in(KEY, i), (2, 4, n, 64))
+    for i, n in enumerate((128, 256, 256))
+  )
+
+  def loss(kernel):
+    return lambda *x: (attend(*x, kernel) ** 2).sum()
+
+  expected = jax.value_and_grad(loss('plain'), (0, 1, 2))(q, k, v)
+  mesh = sharding.make_mesh(devices=jax.devices()[:1])
+  with pltpu.force_tpu_interpret_mode(), jax.set_mesh(mesh):
+    found = jax.jit(jax.value_and_grad(loss('flash'), (0, 1, 2)))(q, k, v)
+  chex.assert_trees_all_close(found, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_unknown_kernels_are_named():
+  x = jnp.ones((1, 1, 2, 4))
+  with pytest.raises(ValueError, match="unknown kernel 'flsh'; have plain"):
+    attend(x, x, x, 'flsh')
