@@ -52,7 +52,7 @@ def _cudnn(queries, keys, values):
 
 
 def _flash(queries, keys, values):
-  # Here, as the kernel's module needs a TPU's compiler to be imported.
+  # Here, as Pallas takes a while to be imported, and few runs need it.
   from jax.experimental.pallas.ops.tpu import flash_attention as tpu
 
   q, s = queries.shape[2], keys.shape[2]
