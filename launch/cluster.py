@@ -28,7 +28,14 @@ _PROCESS = flags.DEFINE_integer(
   'process', None, 'Which of them this is, from 0; with --coordinator.'
 )
 
-HEARTBEAT_S = 60  # after this long without a sign of life a process is dead
+_HEARTBEAT_S = flags.DEFINE_integer(
+  'heartbeat_s',
+  60,
+  'A process without a sign of life for so many seconds is taken for dead, and '
+  'ends the others.',
+  lower_bound=2,
+)
+
 MEETING_S = 600  # hosts of one job do not start at the same time
 
 
@@ -101,7 +108,8 @@ def coordinates(environment: Mapping[str, str]) -> Coordinates | None:
 def connect() -> None:
   """Joins the other processes of the run, if there are any.
 
-  A process that dies, or does not answer for `HEARTBEAT_S`, ends the others.
+  A process that dies, or gives no sign of life for `--heartbeat_s`, ends the
+  others.
 
   Raises:
     ValueError: flags or variables that make no sense.
@@ -120,7 +128,7 @@ def connect() -> None:
       where.processes,
       where.process,
       initialization_timeout=MEETING_S,
-      heartbeat_timeout_seconds=HEARTBEAT_S,
+      heartbeat_timeout_seconds=_HEARTBEAT_S.value,
     )
   except RuntimeError as error:
     raise ValueError(
