@@ -19,12 +19,13 @@ from mirage_jax.data.sources import open_source
 from mirage_jax.geometry.clips import Clip, take_frames
 
 CHUNKS = (5, 100)
+FRAMES = 16  # written and read at once
 EXPERIMENTS = {'view_grid': rooms_tiny, 'hash_grid': rooms_tiny_hash_grid}
 
 
 def memory(repeats: int, seed: int) -> Rows:
   """Points a second of writing and reading, and what 100 chunks change."""
-  clip = long_clip(rooms_tiny.get_config(), seed, frames=16)
+  clip = long_clip(rooms_tiny.get_config(), seed, FRAMES)
   rows = {}
   for kind, experiment in EXPERIMENTS.items():
     config = experiment.get_config()

@@ -26,7 +26,9 @@ def check(found, *names):
 def test_memory_rows_and_constant_bytes(monkeypatch):
   monkeypatch.setattr(memory_rows, 'rooms_tiny', smoke)
   monkeypatch.setattr(memory_rows, 'EXPERIMENTS', {'view_grid': smoke})
-  monkeypatch.setattr(memory_rows, 'CHUNKS', (1, 3))
+  # As many frames as `smoke` has: one world to compile.
+  monkeypatch.setattr(memory_rows, 'FRAMES', 12)
+  monkeypatch.setattr(memory_rows, 'CHUNKS', (1, 6))
   found = memory_rows.memory(repeats=1, seed=0)
   check(
     found,
