@@ -12,7 +12,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from launch import hlo
+from launch import hlo, traffic
 from launch.hlo import Computation, Instruction, Shape
 
 # Products in JAX's attention kernels for TPUs, whose inside XLA does not see:
@@ -28,22 +28,6 @@ COLLECTIVES = (
   'all-to-all',
   'collective-permute',
   'reduce-scatter',
-)
-# What moves no bytes: names, and instructions whose parts are counted.
-FREE = (
-  'after-all',
-  'bitcast',
-  'call',
-  'conditional',
-  'constant',
-  'get-tuple-element',
-  'iota',
-  'optimization-barrier',
-  'parameter',
-  'partition-id',
-  'replica-id',
-  'tuple',
-  'while',
 )
 _LOOP = re.compile(r'condition=%([\w.\-]+), body=%([\w.\-]+)')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
@@ -104,8 +88,7 @@ def count(text: str) -> Costs:
       for instruction in body.values():
         total += _own(instruction, body) + called(instruction)
         if name not in fused:
-          moved = _moved(instruction, body, computations)
-          total += Costs(bytes=moved)
+          total += Costs(bytes=traffic.moved(instruction, body, computations))
       done[name] = total
     return done[name]
 
@@ -139,91 +122,6 @@ def _own(instruction: Instruction, body: Computation) -> Costs:
   cycles = _CYCLES.search(instruction.rest)
   cycles = float(cycles[1]) if cycles else 0.0
   return Costs(flops, 0.0, cycles, sent)
-
-
-def _moved(
-  instruction: Instruction,
-  body: Computation,
-  computations: Mapping[str, Computation],
-) -> float:
-  """Bytes that one instruction moves to and from the main memory."""
-  kind = instruction.opcode
-  if kind in FREE or kind.endswith('-done'):
-    return 0.0
-  out = sum(shape.moved for shape in instruction.shapes)
-  if kind == 'copy-start':
-    return sum(shape.moved for shape in instruction.shapes[:2])
-  if kind != 'fusion':
-    read = _read(instruction, body)
-    return read + (0.0 if _in_place(instruction) else out)
-  (name,) = hlo.called(instruction)
-  inside = computations[name]
-  if name in computations and _in_place(_root(inside)):
-    out = 0.0
-  places = {
-    int(x.literal): x for x in inside.values() if x.opcode == 'parameter'
-  }
-  return out + sum(
-    0.0 if body[operand].shapes[0].local else _used(places[i], inside)
-    for i, operand in enumerate(instruction.operands)
-    if i in places
-  )
-
-
-def _root(body: Computation) -> Instruction:
-  return next(reversed(body.values()))
-
-
-def _in_place(instruction: Instruction) -> bool:
-  return instruction.opcode in ('dynamic-update-slice', 'scatter')
-
-
-def _read(instruction: Instruction, body: Computation) -> float:
-  """Bytes that an instruction reads (and writes, if in place)."""
-  operands = [body[name].shapes for name in instruction.operands]
-  moved = [sum(shape.moved for shape in shapes) for shapes in operands]
-  kind = instruction.opcode
-  if kind in ('slice', 'dynamic-slice'):
-    return sum(shape.moved for shape in instruction.shapes)
-  if kind == 'dynamic-update-slice':
-    return 2 * moved[1]
-  if kind == 'gather':
-    return _rows(operands[0][0], operands[1][0], instruction) + moved[1]
-  if kind == 'scatter':
-    return moved[1] + 3 * sum(moved[2:])
-  return sum(moved)
-
-
-def _rows(table: Shape, index: Shape, instruction: Instruction) -> float:
-  """Bytes of all the tiles that a gather touches."""
-  if table.local:
-    return 0.0
-  found = re.search(r'slice_sizes=\{([\d,]*)\}', instruction.rest)
-  sizes = hlo.integers(found[1]) if found else table.dims
-  count = math.prod(instruction.shapes[0].dims) / math.prod(sizes)
-  del index
-  return count * table.padded(sizes)
-
-
-def _used(place: Instruction, inside: Computation) -> float:
-  """Bytes that a fusion reads of one of its operands."""
-  users = [x for x in inside.values() if place.name in x.operands]
-  total = 0.0
-  for user in users:
-    first = user.operands[0] == place.name
-    if user.opcode in ('bitcast', 'reshape') and first:
-      total += _used(user, inside)
-    elif user.opcode in ('slice', 'dynamic-slice', 'gather') and first:
-      total += _read(user, inside) - (
-        inside[user.operands[1]].shapes[0].moved
-        if user.opcode == 'gather'
-        else 0.0
-      )
-    elif _in_place(user) and first:
-      total += _read(user, inside)
-    else:
-      return place.shapes[0].moved
-  return min(total, place.shapes[0].moved) if users else 0.0
 
 
 def _sent(kind: str, instruction: Instruction) -> float:

@@ -1,0 +1,120 @@
+"""Bytes that instructions of a compiled program move to and from main memory.
+
+Tiles are padded, what lies on the chip costs nothing, and what is only looked
+at in parts (slices, gathers) or changed in parts (updates, scatters) costs
+these parts: the tiles that they touch.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+
+from launch import hlo
+from launch.hlo import Computation, Instruction, Shape
+
+# What moves nothing: names, and instructions whose parts are counted.
+FREE = (
+  'after-all',
+  'bitcast',
+  'call',
+  'conditional',
+  'constant',
+  'get-tuple-element',
+  'iota',
+  'optimization-barrier',
+  'parameter',
+  'partition-id',
+  'replica-id',
+  'tuple',
+  'while',
+)
+PARTS = ('slice', 'dynamic-slice', 'gather')
+IN_PLACE = ('dynamic-update-slice', 'scatter')
+
+
+def moved(
+  instruction: Instruction,
+  body: Computation,
+  computations: Mapping[str, Computation],
+) -> float:
+  """Bytes that one instruction of `body` reads and writes.
+
+  Args:
+    instruction: it.
+    body: the computation that it is in.
+    computations: of the module, by name.
+  """
+  kind = instruction.opcode
+  if kind in FREE or kind.endswith('-done'):
+    return 0.0
+  if kind == 'copy-start':
+    return _size(instruction.shapes[:2])
+  if kind == 'fusion':
+    (name,) = hlo.called(instruction)
+    return _of_fusion(instruction, body, computations[name])
+  written = 0.0 if kind in IN_PLACE else _size(instruction.shapes)
+  return written + _read(instruction, body)
+
+
+def _size(shapes: tuple[Shape, ...]) -> float:
+  return sum((shape.moved for shape in shapes), 0.0)
+
+
+def _of_fusion(
+  fusion: Instruction, body: Computation, inside: Computation
+) -> float:
+  """What a fusion reads of each operand, and its result unless in place."""
+  root = next(reversed(inside.values()))
+  total = 0.0 if root.opcode in IN_PLACE else _size(fusion.shapes)
+  for place in inside.values():
+    if place.opcode == 'parameter':
+      operand = body[fusion.operands[int(place.literal)]]
+      if not operand.shapes[0].local:
+        total += _used(place, inside)
+  return total
+
+
+def _used(place: Instruction, inside: Computation) -> float:
+  """Bytes that a fusion reads of one of its operands."""
+  total = 0.0
+  for user in inside.values():
+    if place.name not in user.operands:
+      continue
+    if user.operands[0] != place.name:
+      return _size(place.shapes)
+    if user.opcode in ('bitcast', 'reshape'):
+      total += _used(user, inside)
+    elif user.opcode in PARTS:
+      total += _touched(user, inside)
+    elif user.opcode in IN_PLACE:
+      total += _read(user, inside)
+    else:
+      return _size(place.shapes)
+  return total
+
+
+def _read(instruction: Instruction, body: Computation) -> float:
+  """Bytes that an instruction reads, and writes if it works in place."""
+  kind = instruction.opcode
+  sizes = [_size(body[name].shapes) for name in instruction.operands]
+  if kind in PARTS:
+    index = sizes[1] if kind == 'gather' else 0.0
+    return _touched(instruction, body) + index
+  if kind == 'dynamic-update-slice':
+    return 2 * sizes[1]
+  if kind == 'scatter':  # rows are read and written, new values are read
+    return sizes[1] + 3 * sum(sizes[2:])
+  return sum(sizes, 0.0)
+
+
+def _touched(instruction: Instruction, body: Computation) -> float:
+  """Bytes of the tiles that a slice or a gather touches of its operand."""
+  if instruction.opcode != 'gather':
+    return _size(instruction.shapes)
+  table = body[instruction.operands[0]].shapes[0]
+  if table.local:
+    return 0.0
+  found = re.search(r'slice_sizes=\{([\d,]*)\}', instruction.rest)
+  sizes = hlo.integers(found[1]) if found else table.dims
+  rows = math.prod(instruction.shapes[0].dims) / math.prod(sizes)
+  return rows * table.padded(sizes)

@@ -1,0 +1,58 @@
+"""Laws of `launch.compile`: what it prints is what the compiler said."""
+
+import json
+
+import jax
+import pytest
+
+from launch import compile as compiling
+from launch import programs
+from tests.launch.meshes_test import make_config
+
+
+def figures(topology='v5p:2x2x1', devices=4, **seconds):
+  return compiling.Figures(
+    topology=topology,
+    program='train',
+    devices=devices,
+    parameters=1,
+    bytes={'arguments': 3 * 10**9, 'between': 10**9},
+    memory=8e9,
+    flops=2e12,
+    counted=1.9e12,
+    moved=1e9,
+    sent={'all-gather': 5e8},
+    compiler={},
+    seconds=seconds,
+  )
+
+
+def test_a_program_here_is_measured(tmp_path):
+  (program, *_) = programs.make_programs(make_config('none'), jax.devices()[:2])
+  found = compiling.measure(program, 'here', jax.devices()[:2], None)
+  assert found.program == 'train' and found.devices == 2
+  assert found.flops == pytest.approx(found.counted, rel=0.05)
+  assert min(found.bytes[x] for x in ('arguments', 'between')) > 0
+  assert found.sent['all-reduce'] > 0
+  compiling.save(tmp_path, [found], {})
+  saved = json.loads((tmp_path / 'compile.json').read_text())
+  assert saved['programs'][0]['flops'] == found.flops
+  assert 'here | train' in (tmp_path / 'compile.md').read_text()
+
+
+def test_the_slowest_part_bounds_the_step():
+  one = figures(products=0.2, memory=0.1, links=0.1)
+  far = figures('v5p:4x4x4', 64, products=0.2, memory=0.1, links=0.4)
+  assert (one.bound, one.apart) == (0.2, pytest.approx(0.3))
+  assert one.utilisation == 1 and far.utilisation == 0.5
+  scaling = compiling.weak_scaling([far, one])
+  assert scaling['train@v5p:4x4x4'] == pytest.approx(0.5)
+  assert scaling['train@v5p:4x4x4, apart'] == pytest.approx(0.5)
+  assert '50.0% | 50.0%' in compiling.scaling_table(scaling)[3]
+  assert '| 4.00 | 50% |' in compiling.row(one)
+
+
+@pytest.mark.parametrize('topology', ['v5q:2x2', 'v5p', 'there'])
+def test_unknown_topologies_are_named(topology):
+  with pytest.raises(ValueError, match=f"unknown topology '{topology}'"):
+    compiling.find_devices(topology)
