@@ -202,7 +202,7 @@ def test_generated_counts_less_and_apart():
   assert known.weight.sum() < 0.5 * made.weight.sum()
   assert made.free_weight.sum() < seen.free_weight.sum()
   columns = tables.as_float(write(EXACT, state, made).occupied)
-  np.testing.assert_array_equal(columns, columns[:, :1] * [1, 1, 1])
+  np.testing.assert_array_equal(columns, np.repeat(columns[:, :1], 3, 1))
   sure = read(EXACT, write(EXACT, state, seen), cameras, SIZE, SIZE)
   unsure = read(EXACT, write(EXACT, state, made), cameras, SIZE, SIZE)
   assert unsure.confidence.mean() < sure.confidence.mean()

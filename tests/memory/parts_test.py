@@ -17,7 +17,10 @@ WHOLE = HashGrid(
   cell_m=(0.4, 0.1),
   entries=(2**10, 2**12),
   free_entries=(2**11,),
-  steps=16,
+  steps=8,
+  samples=1,
+  refinements=0,
+  fallbacks=0,
   far_m=6.0,
 )
 SIZE = 6, 7  # of a view; 8 parts share its rays unevenly

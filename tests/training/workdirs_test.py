@@ -26,11 +26,11 @@ def test_the_end_of_a_constant_schedule_may_change(schedule, free):
 
 @pytest.mark.parametrize('field', sorted(workdirs.FREE_FIELDS))
 def test_fields_that_change_no_bit_may_change(tmp_path, field):
-  name = field.split('.')[1]
+  section, name = field.split('.')
   workdirs.own(tmp_path, CONFIG)
-  longer = CONFIG | {'train': CONFIG['train'] | {name: 9}}
-  workdirs.own(tmp_path, longer)
-  assert workdirs.read_config(tmp_path)['train'][name] == 9
+  other = CONFIG | {section: CONFIG.get(section, {}) | {name: 9}}
+  workdirs.own(tmp_path, other)
+  assert workdirs.read_config(tmp_path)[section][name] == 9
 
 
 @pytest.mark.parametrize(
