@@ -1,8 +1,8 @@
 """What accelerators can do: figures of their makers.
 
-TPUs: cloud.google.com/tpu/docs/v5e, /v5p, /v6e ("System architecture" tables);
-links are the sum of a chip's inter-chip interconnect, half of it each way.
-H100: NVIDIA H100 Tensor Core GPU datasheet (SXM, without sparsity).
+TPUs: docs.cloud.google.com/tpu/docs/v5e, /v5p-training, /v6e, the tables under
+"System architecture"; links are half of the "bidirectional inter-chip
+interconnect bandwidth". H100: NVIDIA's datasheet (SXM, without sparsity).
 """
 
 import dataclasses
@@ -18,7 +18,6 @@ class Chip:
     memory: bytes of its main memory.
     bandwidth: bytes a second to and from it.
     links: bytes a second to its neighbours, one way, all links together.
-    clock: cycles a second, to turn a compiler's cycles into seconds.
   """
 
   kind: str
@@ -26,13 +25,12 @@ class Chip:
   memory: float
   bandwidth: float
   links: float
-  clock: float
 
 
 GB, GIB = 1e9, 2**30
 CHIPS = {
-  'v5e': Chip('TPU v5 lite', 197e12, 16 * GIB, 819 * GB, 100 * GB, 1.5e9),
-  'v5p': Chip('TPU v5', 459e12, 95 * GIB, 2765 * GB, 300 * GB, 1.75e9),
-  'v6e': Chip('TPU v6 lite', 918e12, 32 * GIB, 1640 * GB, 224 * GB, 1.75e9),
-  'h100': Chip('NVIDIA H100', 989e12, 80e9, 3350 * GB, 450 * GB, 1.98e9),
+  'v5e': Chip('TPU v5 lite', 197e12, 16 * GIB, 819 * GB, 200 * GB),
+  'v5p': Chip('TPU v5', 459e12, 95 * GIB, 2765 * GB, 600 * GB),
+  'v6e': Chip('TPU v6 lite', 918e12, 32 * GIB, 1638 * GB, 400 * GB),
+  'h100': Chip('NVIDIA H100 80GB HBM3', 989e12, 80 * GB, 3350 * GB, 450 * GB),
 }

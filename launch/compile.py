@@ -1,7 +1,7 @@
 """Compiles an experiment for TPUs that need not be here: what does it cost?
 
-  python -m launch.compile --config=experiments/mirage_b.py
-    --topology=v5p:2x2x1,v5p:4x4x4 [--output=DIR]
+  python -m launch.compile --config=experiments/mirage_s.py
+    --topology=v5p:2x2x1 [--output=DIR]
 
 The real compiler of the TPUs does it (`pip install -e '.[tpu]'`). For each
 topology: training step, sampling step, and a write and a read of the memory,
@@ -15,6 +15,7 @@ experiment with another, and one size of a pod with another.
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ _TOPOLOGY = flags.DEFINE_list(
   '`here`, the devices of this machine.',
 )
 _PROGRAMS = flags.DEFINE_list(
-  'programs', ['train', 'sample', 'write', 'read'], 'What to compile.'
+  'programs', list(programs.NAMES), 'What to compile.'
 )
 _EXAMPLES = flags.DEFINE_float(
   'examples_per_device',
@@ -66,7 +67,7 @@ HEADER = (
   'ms memory',
   'ms links',
   'bound MFU',
-  'compiler ms',
+  'Mcycles',
 )
 
 
@@ -79,16 +80,17 @@ class Figures:
     program: its name.
     devices: how many.
     parameters: how many numbers, over all devices.
-    bytes: on a device by kind: arguments, results that take new space, and
-      what is needed in between.
+    bytes: on a device by kind: what it is given (parameters, ...), results
+      that take new space, what is needed in between, and code.
     memory: of the device, bytes; 0 where unknown.
     flops: on a device, of matrix products, loops counted.
     counted: the same, counted by hand; 0 for a program without any.
     moved: bytes to and from a device's memory, loops counted.
     sent: bytes that a device sends, by kind of collective.
     compiler: XLA's own figures, which count the body of a loop once.
-    seconds: by what would take them at its peak; `cycles` is the compiler's
-      estimate of what runs on the device itself.
+    cycles: the compiler's estimate of what runs on the device, 0 if it gives
+      none.
+    seconds: by what would take them at its peak.
   """
 
   topology: str
@@ -102,6 +104,7 @@ class Figures:
   moved: float
   sent: dict[str, float]
   compiler: dict[str, float]
+  cycles: float
   seconds: dict[str, float]
 
   @property
@@ -133,6 +136,11 @@ def main(_) -> dict[str, Any]:
   """Compiles what the flags say and returns the figures."""
   if _CONFIG.value is None:
     raise ValueError('--config is missing; see --help')
+  for name in _PROGRAMS.value:
+    if name not in programs.NAMES:
+      raise ValueError(
+        f'unknown program {name!r}; have {", ".join(programs.NAMES)}'
+      )
   figures: list[Figures] = []
   print('| ' + ' | '.join(HEADER) + ' |\n' + '|---' * len(HEADER) + '|')
   for topology in _TOPOLOGY.value:
@@ -202,13 +210,13 @@ def measure(
   cost = costs.count(compiled.as_text() or '')
   memory: Any = compiled.memory_analysis()
   xla = compiled.cost_analysis() or {}
+  held = {kind: on_device(tree) for kind, tree in program.arguments.items()}
   seconds = {}
   if chip is not None:
     seconds = {
       'products': cost.flops / chip.flops,
       'memory': cost.bytes / chip.bandwidth,
       'links': sum(cost.collectives.values()) / chip.links,
-      'cycles': cost.cycles / chip.clock,
     }
   return Figures(
     topology=topology,
@@ -216,7 +224,8 @@ def measure(
     devices=len(devices),
     parameters=trees.count_parameters(program.arguments['parameters']),
     bytes={
-      'arguments': memory.argument_size_in_bytes,
+      **held,
+      'other arguments': memory.argument_size_in_bytes - sum(held.values()),
       'results': memory.output_size_in_bytes - memory.alias_size_in_bytes,
       'between': memory.temp_size_in_bytes,
       'code': memory.generated_code_size_in_bytes,
@@ -231,7 +240,16 @@ def measure(
       for name in ('flops', 'bytes accessed', 'optimal_seconds')
       if name in xla
     },
+    cycles=cost.cycles,
     seconds=seconds,
+  )
+
+
+def on_device(tree: Any) -> int:
+  """Bytes that each device holds of leaves with shardings."""
+  return sum(
+    math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
+    for x in jax.tree.leaves(tree)
   )
 
 
@@ -249,7 +267,7 @@ def row(f: Figures) -> str:
     f'{sum(f.sent.values()) / 1e9:.2f}',
     *(f'{ms.get(x, 0):.2f}' for x in ('products', 'memory', 'links')),
     f'{f.utilisation:.0%}',
-    f'{ms.get("cycles", 0):.2f}',
+    f'{f.cycles / 1e6:.2f}',
   )
   return '| ' + ' | '.join(cells) + ' |'
 

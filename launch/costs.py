@@ -12,6 +12,8 @@ import math
 import re
 from collections.abc import Mapping
 
+import numpy as np
+
 from launch import hlo, traffic
 from launch.hlo import Computation, Instruction, Shape
 
@@ -29,7 +31,6 @@ COLLECTIVES = (
   'collective-permute',
   'reduce-scatter',
 )
-_LOOP = re.compile(r'condition=%([\w.\-]+), body=%([\w.\-]+)')
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 
@@ -79,14 +80,14 @@ def count(text: str) -> Costs:
   """
   computations, entry = hlo.parse(text)
   done: dict[str, Costs] = {}
-  fused = hlo.fused(computations)
+  fused, devices = hlo.fused(computations), hlo.num_devices(text)
 
   def of(name: str) -> Costs:
     if name not in done:
       body = computations[name]
       total = Costs()
       for instruction in body.values():
-        total += _own(instruction, body) + called(instruction)
+        total += _own(instruction, body, devices) + called(instruction)
         if name not in fused:
           total += Costs(bytes=traffic.moved(instruction, body, computations))
       done[name] = total
@@ -94,7 +95,7 @@ def count(text: str) -> Costs:
 
   def called(instruction: Instruction) -> Costs:
     if instruction.opcode == 'while':
-      ((condition, body),) = _LOOP.findall(instruction.rest)
+      condition, body = hlo.loop(instruction)
       times = hlo.trips(instruction, computations[condition])
       return (of(body) + of(condition)) * times
     if choices := hlo.branches(instruction):
@@ -106,12 +107,12 @@ def count(text: str) -> Costs:
   return of(entry)
 
 
-def _own(instruction: Instruction, body: Computation) -> Costs:
+def _own(instruction: Instruction, body: Computation, devices: int) -> Costs:
   """What one instruction costs, without what it calls."""
   kind = instruction.opcode.removesuffix('-start')
   sent = {}
   if kind in COLLECTIVES:
-    sent = {kind: _sent(kind, instruction)}
+    sent = {kind: _sent(kind, instruction, body, devices)}
   flops = 0.0
   if kind in ('dot', 'convolution'):
     count = {'dot': _dot, 'convolution': _convolution}[kind]
@@ -124,12 +125,16 @@ def _own(instruction: Instruction, body: Computation) -> Costs:
   return Costs(flops, 0.0, cycles, sent)
 
 
-def _sent(kind: str, instruction: Instruction) -> float:
+def _sent(
+  kind: str, instruction: Instruction, body: Computation, devices: int
+) -> float:
   """Bytes that each of the n devices of a group sends to the next in a ring."""
-  n = hlo.group_size(instruction.rest)
-  size = max(shape.bytes for shape in instruction.shapes)
-  if not instruction.opcode.endswith('-start'):
-    size = sum(shape.bytes for shape in instruction.shapes)
+  n = hlo.group_size(instruction.rest, devices)
+  size = sum(shape.bytes for shape in instruction.shapes)
+  if instruction.opcode.endswith('-start') and kind != 'all-reduce':
+    # What it starts from stands beside the result.
+    for name in instruction.operands:
+      size -= sum(shape.bytes for shape in body[name].shapes)
   return {
     'all-gather': size * (n - 1) / n,  # of the result
     'all-reduce': 2 * size * (n - 1) / n,
@@ -144,9 +149,8 @@ def _attention(instruction: Instruction, body: Computation) -> float:
   for name, products in KERNELS.items():
     if instruction.name.startswith(name):
       q, k = (body[x].shapes[0].dims for x in instruction.operands[:2])
-      return (
-        2.0 * products * math.prod(q) * k[2]
-      )  # [b, h, q, k] and [b, h, s, k]
+      queries = math.prod(q)  # [b, h, q, k], keys are [b, h, s, k]
+      return 2.0 * products * queries * k[2]
   return 0.0
 
 
@@ -182,23 +186,12 @@ def _pairs(sizes: dict[str, dict[str, int]], axis: str, rest: str) -> int:
   def field(name: str, default: str) -> str:
     return fields[name].split('x')[int(axis)] if name in fields else default
 
-  stride = int(field('stride', '1'))
   low = int(field('pad', '0_0').rpartition('_')[0])
   apart, spread = int(field('lhs_dilate', '1')), int(field('rhs_dilate', '1'))
   extent = (sizes['l'][axis] - 1) * apart + 1
+  first = np.arange(sizes['o'][axis]) * int(field('stride', '1')) - low
   count = 0
   for place in range(sizes['r'][axis]):
-    first = place * spread - low
-    # out * stride + first must be in [0, extent) and on an input.
-    step = math.lcm(stride, apart) // stride
-    for out in range(min(step, sizes['o'][axis])):
-      at = out * stride + first
-      if at % apart:
-        continue
-      begin = max(0, -(at // (step * stride)) if at < 0 else 0)
-      end = (extent - 1 - at) // (step * stride)
-      end = min(end, (sizes['o'][axis] - 1 - out) // step)
-      while at + begin * step * stride < 0:
-        begin += 1
-      count += max(0, end - begin + 1)
+    at = first + place * spread
+    count += int(((at >= 0) & (at < extent) & (at % apart == 0)).sum())
   return count

@@ -14,6 +14,7 @@ _HEAD = re.compile(r'^(ENTRY )?%?([\w.\-]+) \(.*\{$')
 _CALLED = re.compile(r'(?:calls|to_apply)=%([\w.\-]+)')
 _BRANCHES = re.compile(r'branch_computations=\{([^}]*)\}')
 _CHOICE = re.compile(r'(?:true|false)_computation=%([\w.\-]+)')
+_LOOP = re.compile(r'condition=%([\w.\-]+), body=%([\w.\-]+)')
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
@@ -183,8 +184,14 @@ def branches(instruction: Instruction) -> list[str]:
   return _CHOICE.findall(instruction.rest)
 
 
-def group_size(rest: str) -> int:
-  """How many devices take part in a collective."""
+def loop(instruction: Instruction) -> tuple[str, str]:
+  """Names of the condition and the body of a `while`."""
+  (names,) = _LOOP.findall(instruction.rest)
+  return names
+
+
+def group_size(rest: str, devices: int) -> int:
+  """How many of all devices take part in a collective."""
   if found := re.search(r'replica_groups=\{\{([\d,]*)\}', rest):
     return len(found[1].split(','))
   if found := re.search(r'replica_groups=\[(\d+),(\d+)\]<=', rest):
@@ -196,4 +203,10 @@ def group_size(rest: str) -> int:
     return math.prod(
       int(sizes[axis]) for axis in re.findall(r"'(\w+)'", found[2])
     )
-  return 2
+  return devices
+
+
+def num_devices(text: str) -> int:
+  """How many devices a module is compiled for."""
+  found = re.search(r'num_partitions=(\d+)', text[: text.find('\n')])
+  return int(found[1]) if found else 1

@@ -23,6 +23,8 @@ from mirage_jax.models.mirage import (
   write_frames,
 )
 
+NAMES = ('train', 'sample', 'write', 'read')
+
 
 @dataclasses.dataclass(frozen=True)
 class Program:

@@ -153,11 +153,15 @@ def make_sample(
   config: ml_collections.ConfigDict, run: Run, board: metrics.Metrics
 ) -> Callable[[state.TrainState, int], None]:
   """`(state, step)`: writes a sheet of always the same held-out episodes."""
+  if not config.train.image_every:
+    return lambda current, number: None
   sheet = build.make_sample_sheet(config, run.model)
+
+  # Opened now, so that data without a held-out part is told of at once.
+  held_out = build.make_pipeline(config, 'test', batch_size=SHEET_EPISODES)
 
   @functools.cache
   def episode():
-    held_out = build.make_pipeline(config, 'test', batch_size=SHEET_EPISODES)
     return next(iter(held_out))
 
   def sample(current: state.TrainState, number: int) -> None:

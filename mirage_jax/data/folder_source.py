@@ -18,7 +18,7 @@ class FolderSource:
     hop: frames from the start of a clip to the next; None for a half of one.
     stride: downsampling, as in `read_folder`.
     split: `'all'` frames, or the first seven eighths to `'train'` on and the
-      rest to `'test'`.
+      rest to `'test'`: at least a clip, if that leaves another.
 
   Raises:
     ValueError: fewer readable frames than a clip has; as `read_folder`.
@@ -36,6 +36,8 @@ class FolderSource:
       raise ValueError(f"unknown split '{split}'; have {', '.join(SPLITS)}")
     clip, indices = read_folder(path, stride=stride)
     border = len(indices) * 7 // 8
+    if frames is not None and 2 * frames <= len(indices):
+      border = min(border, len(indices) - frames)
     part = {
       'all': slice(None),
       'train': slice(border),

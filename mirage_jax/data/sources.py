@@ -9,12 +9,16 @@ import pathlib
 from collections.abc import Sequence, Set
 from typing import Any, SupportsIndex
 
-from mirage_jax.data.caches import check_index
+from mirage_jax.data.caches import Cache, check_index
 from mirage_jax.data.folder_source import FolderSource
 from mirage_jax.data.npz_source import NpzSource
+from mirage_jax.data.resizing import resize_clip
 from mirage_jax.data.world_source import WorldSource
-from mirage_jax.geometry.clips import Clip
+from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.worlds.config import KINDS, WorldConfig
+
+FITTED = ('frames', 'height', 'width')
+CACHE_GB = 8.0  # of fitted clips
 
 __all__ = ['FolderSource', 'MixedSource', 'WorldSource', 'open_source']
 
@@ -42,14 +46,57 @@ class MixedSource:
     return self._sources[which][turn]
 
 
+class FittedSource:
+  """A recording's clips, cut to a length and brought to a size.
+
+  Args:
+    source: the recording.
+    frames: of a clip, its first; None for all.
+    height, width: of a frame, see `resize_clip`; None as recorded.
+
+  Raises:
+    ValueError: it has shorter clips (when the first is read).
+  """
+
+  def __init__(
+    self,
+    source: Any,
+    frames: int | None = None,
+    height: int | None = None,
+    width: int | None = None,
+  ):
+    self._source = source
+    self._frames, self._size = frames, (height, width)
+    self._cache = Cache(CACHE_GB, len(source))
+
+  def __len__(self) -> int:
+    return len(self._source)
+
+  def __getitem__(self, index: SupportsIndex) -> Clip:
+    return self._cache.get(check_index(index, len(self)), self._fit)
+
+  def _fit(self, index: int) -> Clip:
+    clip = self._source[index]
+    there, rows, columns = clip.depth_m.shape
+    if self._frames is not None and self._frames > there:
+      raise ValueError(
+        f'a recording has clips of {there} frames, {self._frames} are asked '
+        'for; ask for fewer'
+      )
+    clip = take_frames(clip, slice(self._frames))
+    return resize_clip(clip, self._size[0] or rows, self._size[1] or columns)
+
+
 def open_source(name: str, **options):
-  """Opens `'rooms'`, `'streets'` or a folder; or a mixture of several.
+  """Opens `'rooms'`, `'streets'` or a recording; or a mixture of several.
 
   Args:
     name: a kind of world, a folder with a `transforms.json`, an `.npz` of
       episodes, or the folder of a prepared dataset; several with commas
       between them take turns.
-    **options: of the source; for worlds also the fields of `WorldConfig`.
+    **options: of the source; for worlds also the fields of `WorldConfig`. Of
+      these, recordings take `frames`, `height` and `width`; the others, of
+      how worlds are rendered, do not concern them.
 
   Raises:
     ValueError: an unknown name or option.
@@ -57,13 +104,22 @@ def open_source(name: str, **options):
   if ',' in name and not pathlib.Path(name).exists():
     parts = [part.strip() for part in name.split(',')]
     return MixedSource([open_source(part, **options) for part in parts])
+  own = inspect.signature(WorldSource).parameters.keys() - {'config'}
+  fields = WorldConfig.__dataclass_fields__.keys() - {'kind'}
   if name in KINDS:
-    own = inspect.signature(WorldSource).parameters.keys() - {'config'}
-    fields = WorldConfig.__dataclass_fields__.keys() - {'kind'}
     _check_options(name, options, own | fields)
     config = {k: v for k, v in options.items() if k in fields}
     other = {k: v for k, v in options.items() if k in own}
     return WorldSource(WorldConfig(kind=name, **config), **other)
+  rendering = (own | fields) - set(FITTED) - {'split', 'cache_gb'}
+  options = {k: v for k, v in options.items() if k not in rendering}
+  fit = {k: options.pop(k) for k in FITTED if k in options}
+  source = _open_recording(name, fit.get('frames'), options)
+  return FittedSource(source, **fit) if fit else source
+
+
+def _open_recording(name: str, frames: int | None, options: dict):
+  """The source of a folder, a file or a prepared dataset."""
   path = pathlib.Path(name)
   if path.suffix == '.npz':
     _check_options(name, options, {'split'})
@@ -71,7 +127,7 @@ def open_source(name: str, **options):
   if path.name == 'transforms.json' or (path / 'transforms.json').is_file():
     own = inspect.signature(FolderSource).parameters.keys() - {'path'}
     _check_options(name, options, own)
-    return FolderSource(name, **options)
+    return FolderSource(name, frames=frames, **options)
   if path.is_dir():
     # Imported where it is needed: it takes half a second.
     from mirage_jax.data.prepared import TfdsSource

@@ -117,21 +117,17 @@ def open_episodes(request: Request, count: int) -> Any:
 
 
 def _recorded_episodes(request: Request, count: int) -> list[Clip]:
-  episodes = open_source(request.source)
-  clips = []
-  for i in range(min(count, len(episodes))):
-    clip = episodes[i]
-    if len(clip.time_s) < request.frames:
-      raise ValueError(
-        f'{request.source} has episodes of {len(clip.time_s)} frames, and '
-        f'{request.frames} are asked for; lower --frames'
-      )
-    clip = take_frames(clip, slice(request.frames))
-    clip = resize_clip(clip, request.height, request.width)
-    clips.append(
-      dataclasses.replace(fill_masks(clip), object_id=clip.object_id)
-    )
-  return clips
+  episodes = open_source(
+    request.source,
+    frames=request.frames,
+    height=request.height,
+    width=request.width,
+  )
+  clips = [episodes[i] for i in range(min(count, len(episodes)))]
+  return [
+    dataclasses.replace(fill_masks(clip), object_id=clip.object_id)
+    for clip in clips
+  ]
 
 
 def check_path(request: Request) -> None:

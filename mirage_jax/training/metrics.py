@@ -70,7 +70,7 @@ class Metrics:
 
 
 class Nowhere(Metrics):
-  """Drops figures and pictures: for processes beside the first."""
+  """Drops figures: for processes beside the first, which draw nothing."""
 
   def __init__(self):
     pass

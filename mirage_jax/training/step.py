@@ -62,10 +62,7 @@ def make_train_step(
       gradients, state.opt_state, state.params
     )
     params = optax.apply_updates(state.params, updates)
-    average = state.ema
-    if average is not None:
-      decay = states.ema_decay(state.step, ema)
-      average = states.update_ema(average, params, decay)
+    average = _average(state, params, ema)
     norm = optax.tree.norm(gradients)
     metrics = parts | {
       'loss': loss,
@@ -76,6 +73,14 @@ def make_train_step(
     return new, metrics
 
   return jax.jit(step, donate_argnums=0, out_shardings=(state_sharding, None))
+
+
+def _average(state: states.TrainState, params: Any, ema: float) -> Any:
+  """The moving average after a step, if one is kept."""
+  if state.ema is None:
+    return None
+  decay = states.ema_decay(state.step, ema)
+  return states.update_ema(state.ema, params, decay)
 
 
 def _in_parts(function: Callable[..., Any], count: int) -> Callable[..., Any]:

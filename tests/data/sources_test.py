@@ -3,6 +3,7 @@ import jax
 import numpy as np
 import pytest
 
+from mirage_jax.data.folder_source import SPLITS
 from mirage_jax.data.sources import (
   FolderSource,
   MixedSource,
@@ -11,7 +12,7 @@ from mirage_jax.data.sources import (
 )
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.worlds import WorldConfig
-from tests.data import posed_folder
+from tests.data import npz_source_test, posed_folder
 
 TINY = WorldConfig(frames=2, height=8, width=8, rays_per_pixel=1, movers=False)
 
@@ -75,6 +76,28 @@ def test_open_source(tmp_path):
   rooms = open_source('rooms', clips=3, height=8, frames=2)
   assert (rooms.config.kind, rooms.config.height, len(rooms)) == ('rooms', 8, 3)
   assert open_source('streets').config.kind == 'streets'
+
+
+def test_recordings_come_as_long_and_large_as_worlds_would(tmp_path):
+  asked = {'frames': 2, 'height': 6, 'width': 4}
+  posed_folder.write_folder(tmp_path, frames=9)
+  for name in (str(tmp_path), str(npz_source_test.write(tmp_path))):
+    source = open_source(name, **asked, clips=5, rays_per_pixel=4)
+    assert {clip.rgb.shape for clip in source} == {(2, 6, 4, 3)}
+    chex.assert_trees_all_equal(source[0], source[0])
+    with pytest.raises(ValueError, match='frames'):
+      open_source(name, frames=10)[0]
+
+
+def test_a_folder_holds_out_a_clip_if_it_can(tmp_path):
+  posed_folder.write_folder(tmp_path, frames=9)
+  sizes = [
+    [len(FolderSource(tmp_path, frames, split=s).indices) for s in SPLITS]
+    for frames in (None, 1, 4)
+  ]
+  assert sizes == [[9, 7, 2], [9, 7, 2], [9, 5, 4]]
+  with pytest.raises(ValueError, match='expected 1 to 2'):
+    FolderSource(tmp_path, 5, split='test')
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """Laws of runs of several processes: together they are one."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,6 +16,7 @@ from tests.launch.train_test import (
   ROOT,
   command,
   finish,
+  record,
   start,
   wait_for_steps,
 )
@@ -91,11 +91,11 @@ def from_slurm(port, i):
 @pytest.mark.slow
 def test_two_processes_train_as_one_end_together_and_one_goes_on(tmp_path):
   one, two = tmp_path / 'one', tmp_path / 'two'
-  finish(start(one, '--config.train.steps=8', *SMALL))
-  shutil.copytree(one / '.compiled', two / '.compiled')
+  more = [record(tmp_path), *SMALL]
+  finish(start(one, '--config.train.steps=8', *more))
   mesh = ['--config.mesh.fsdp=2', '--config.mesh.model=2', '--heartbeat_s=5']
   endless = '--config.train.steps=1000000'
-  first, second = pair(two, endless, *mesh, *SMALL)
+  first, second = pair(two, endless, *mesh, *more)
   wait_for_steps(first, 4)
   second.send_signal(signal.SIGSTOP)  # it hangs
   began = time.monotonic()
@@ -106,7 +106,7 @@ def test_two_processes_train_as_one_end_together_and_one_goes_on(tmp_path):
   assert time.monotonic() - began < 60
   assert losses(two)[:4] == pytest.approx(losses(one)[:4], rel=2e-5)
   saved = load_params(two)[1]
-  alone = finish(start(two, f'--config.train.steps={saved + 2}', *SMALL))
+  alone = finish(start(two, f'--config.train.steps={saved + 2}', *more))
   assert alone['step'] == saved + 2
   count = min(8, saved + 2)
   assert losses(two)[:count] == pytest.approx(losses(one)[:count], rel=2e-5)

@@ -23,6 +23,7 @@ def figures(topology='v5p:2x2x1', devices=4, **seconds):
     moved=1e9,
     sent={'all-gather': 5e8},
     compiler={},
+    cycles=0.0,
     seconds=seconds,
   )
 
@@ -32,7 +33,9 @@ def test_a_program_here_is_measured(tmp_path):
   found = compiling.measure(program, 'here', jax.devices()[:2], None)
   assert found.program == 'train' and found.devices == 2
   assert found.flops == pytest.approx(found.counted, rel=0.05)
-  assert min(found.bytes[x] for x in ('arguments', 'between')) > 0
+  assert min(found.bytes[x] for x in ('parameters', 'batch', 'between')) > 0
+  assert found.bytes['optimizer'] >= 2 * found.bytes['parameters']
+  assert 0 <= found.bytes['other arguments'] < 1000
   assert found.sent['all-reduce'] > 0
   compiling.save(tmp_path, [found], {})
   saved = json.loads((tmp_path / 'compile.json').read_text())

@@ -11,6 +11,7 @@ import sys
 import time
 
 import ml_collections
+import numpy as np
 import pytest
 
 from experiments import bench, rooms_tiny, rooms_tiny_window, smoke
@@ -22,9 +23,27 @@ from mirage_jax.training import metrics, optimizer, workdirs
 from mirage_jax.training.checkpoints import load_params
 
 ROOT = pathlib.Path(__file__).parents[2]
-# What these tests are about is the same with a memory, which takes long to
-# compile; `.ci/run` kills and resumes a run with one.
+# What these tests are about is the same with a memory and in worlds, which
+# take long to compile; `.ci/run` kills and resumes a run with both.
 QUICK = ('--config.memory.kind=none', '--config.train.image_every=0')
+
+
+def record(folder):
+  """The flag of a source that has nothing to compile: noise on flat walls."""
+  folder.mkdir(exist_ok=True)
+  path, shape = folder / 'walls.npz', (8, 12, 32, 32)
+  if not path.exists():
+    rng = np.random.default_rng(0)
+    pose = np.tile(np.eye(4), (*shape[:2], 1, 1))
+    pose[..., 0, 3] = np.linspace(0, 1, shape[1])
+    np.savez(
+      path,
+      rgb=rng.integers(0, 256, (*shape, 3)).astype(np.uint8),
+      depth=np.full(shape, 2.0),
+      c2w=pose,
+      K=np.array([[32.0, 0, 16], [0, 32, 16], [0, 0, 1]]),
+    )
+  return f'--config.source.kind={path}'
 
 
 def command(workdir, *more):
@@ -165,6 +184,7 @@ def test_killed_at_random_moments_is_never_killed(tmp_path, request):
   more = [
     f'--config.train.steps={8 + 4 * kills}',
     '--config.train.log_every=1',
+    record(tmp_path),
     *QUICK,
   ]
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
@@ -191,7 +211,7 @@ def test_killed_at_random_moments_is_never_killed(tmp_path, request):
 
 @pytest.mark.slow
 def test_sigterm_saves_a_second_writer_is_refused_and_it_goes_on(tmp_path):
-  more = ['--config.train.steps=1000', *QUICK]
+  more = ['--config.train.steps=1000', record(tmp_path / 'data'), *QUICK]
   process = start(tmp_path, *more)
   for line in process.stdout:
     if line.startswith('step 4/'):

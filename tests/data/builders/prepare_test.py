@@ -69,8 +69,8 @@ def test_preparing_twice_renders_once(prepared, monkeypatch):
 def test_open_source_takes_the_folder(prepared):
   assert len(open_source(str(prepared / 'rooms'))) == 20
   assert len(open_source(str(prepared), split='test', cache_gb=1.0)) == 2
-  with pytest.raises(ValueError, match="unknown option 'frames'"):
-    open_source(str(prepared), frames=3)
+  with pytest.raises(ValueError, match="unknown option 'frame'"):
+    open_source(str(prepared), frame=3)
 
 
 KILLED = """
