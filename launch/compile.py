@@ -80,8 +80,9 @@ class Figures:
     program: its name.
     devices: how many.
     parameters: how many numbers, over all devices.
-    bytes: on a device by kind: what it is given (parameters, ...), results
-      that take new space, what is needed in between, and code.
+    bytes: on a device by kind: what it is given (parameters, ..., whether or
+      not all of it is used), results that take new space, what is needed in
+      between, and code.
     memory: of the device, bytes; 0 where unknown.
     flops: on a device, of matrix products, loops counted.
     counted: the same, counted by hand; 0 for a program without any.
@@ -225,7 +226,6 @@ def measure(
     parameters=trees.count_parameters(program.arguments['parameters']),
     bytes={
       **held,
-      'other arguments': memory.argument_size_in_bytes - sum(held.values()),
       'results': memory.output_size_in_bytes - memory.alias_size_in_bytes,
       'between': memory.temp_size_in_bytes,
       'code': memory.generated_code_size_in_bytes,

@@ -1,10 +1,8 @@
 """Procedural worlds as a source of clips; needs no disk."""
 
-import functools
 from typing import SupportsIndex
 
 import jax
-import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.data.caches import Cache, check_index
@@ -67,10 +65,4 @@ class WorldSource:
       progress.add(1)
 
   def _render(self, index: int) -> Clip:
-    clip = _compiled(self.config)(jax.random.fold_in(self._key, index))
-    return jax.tree.map(np.asarray, clip)
-
-
-@functools.cache
-def _compiled(config: WorldConfig):
-  return jax.jit(functools.partial(worlds.make_clip, config=config))
+    return worlds.make_clip(jax.random.fold_in(self._key, index), self.config)

@@ -7,7 +7,6 @@ still shows as it was: nearer in colour to the old view than to the new one.
 `stale@seen=k` is their share after k new looks at the place.
 """
 
-import functools
 from collections.abc import Mapping
 
 import jax
@@ -101,12 +100,11 @@ def run(
   config = worlds.WorldConfig(
     kind=source, frames=frames, paths=('random_walk',), movers=False
   )
-  make = jax.jit(functools.partial(worlds.make_changed_clips, config=config))
   key = jax.random.fold_in(jax.random.key(seed), 1)
   progress = Progress('changed', scenes * len(memories))
   values = {name: {f'stale@seen={k}': [] for k in LOOKS} for name in memories}
   for i in range(scenes):
-    pair = jax.tree.map(np.asarray, make(jax.random.fold_in(key, i)))
+    pair = worlds.make_changed_clips(jax.random.fold_in(key, i), config)
     for name, memory in memories.items():
       found = measure(memory, *pair)
       for metric, each in values[name].items():

@@ -178,20 +178,14 @@ def _world_clip(request: Request, index: int) -> Clip:
   key = jax.random.fold_in(jax.random.key(request.seed), index)
   build, walk = jax.random.split(key)
   time_s = jnp.arange(request.frames) / config.fps
-
-  @jax.jit
-  def start():
-    scene = worlds.make_scene(build, config)
-    given = worlds.make_path(walk, scene, 'random_walk', config)
-    given = jax.tree.map(lambda x: x[: request.observed], given)
-    clip = worlds.render(scene, given, time_s[: request.observed], config)
-    return scene, fill_masks(clip)
-
-  scene, given = start()
+  scene = worlds.make_scene(build, config)
+  cameras = worlds.make_path(walk, scene, 'random_walk', config)
+  seen = slice(request.observed)
+  cameras = jax.tree.map(lambda x: x[seen], cameras)
+  given = worlds.render(scene, cameras, time_s[seen], config)
   after = _path_from(request, given)
-  render = jax.jit(functools.partial(worlds.render, config=config))
-  rest = render(scene, after, time_s[request.observed :])
-  return _joined(given, fill_masks(rest))
+  rest = worlds.render(scene, after, time_s[request.observed :], config)
+  return _joined(fill_masks(given), fill_masks(rest))
 
 
 def _joined(first: Clip, second: Clip) -> Clip:

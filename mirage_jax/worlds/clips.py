@@ -1,9 +1,11 @@
 """A whole clip from a key."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.geometry.cameras import Cameras
@@ -22,7 +24,12 @@ _APART_M = 1.2
 
 
 def make_scene(key: Key[Array, ''], config: WorldConfig) -> Scene:
-  """A random scene of `config.kind`."""
+  """A random scene of `config.kind`, with movers if `config.movers`."""
+  return _make_scene(key, WorldConfig(config.kind, movers=config.movers))
+
+
+@functools.partial(jax.jit, static_argnames='config')
+def _make_scene(key, config):
   return {'rooms': make_rooms, 'streets': make_streets}[config.kind](
     key, config
   )
@@ -31,14 +38,14 @@ def make_scene(key: Key[Array, ''], config: WorldConfig) -> Scene:
 def make_clip(key: Key[Array, ''], config: WorldConfig) -> Clip:
   """A random clip `[t, ...]` of a random scene, with every field filled.
 
-  The same key and config give the same clip. Jit with `config` static; under
-  `vmap` clips are rendered one after another, so memory stays bounded.
+  The same key and config give the same clip, of NumPy arrays. Runs on the host:
+  scenes, paths and frames are compiled apart, and neither scenes nor frames
+  again for a clip of another length.
   """
   build, which, walk, phases = jax.random.split(key, 4)
   scene = make_scene(build, config)
-  paths = [make_path(walk, scene, name, config) for name in config.paths]
-  which = jax.random.randint(which, (), 0, len(paths))
-  cameras = jax.tree.map(lambda *x: jnp.stack(x)[which], *paths)
+  name = config.paths[jax.random.randint(which, (), 0, len(config.paths))]
+  cameras = make_path(walk, scene, name, config)
   time_s = jnp.arange(config.frames) / config.fps
   scene = keep_apart(phases, scene, cameras, time_s)
   return render(scene, cameras, time_s, config)
@@ -49,8 +56,7 @@ def make_changed_clips(
 ) -> tuple[Clip, Clip]:
   """A random clip, and the same one without a static object.
 
-  What goes is the object that most of the clip's pixels show. Jit with `config`
-  static, as `make_clip`.
+  What goes is the object that most of the clip's pixels show.
   """
   build, walk = jax.random.split(key)
   scene = make_scene(build, config)
@@ -58,9 +64,9 @@ def make_changed_clips(
   time_s = jnp.arange(config.frames) / config.fps
   before = render(scene, cameras, time_s, config)
   assert before.object_id is not None
-  shown = before.object_id[None] == scene.objects[:, None, None, None]
-  shown = (shown & (scene.objects > 0)[:, None, None, None]).sum((1, 2, 3))
-  gone = scene.objects[jnp.argmax(shown)]
+  shown = np.bincount(before.object_id.reshape(-1))
+  static = np.where(scene.objects < len(shown), scene.objects, 0)
+  gone = scene.objects[np.argmax(shown[static] * (static > 0))]
   rest = dataclasses.replace(
     scene,
     boxes=keep(scene.boxes, scene.boxes.object_id != gone),
@@ -69,6 +75,7 @@ def make_changed_clips(
   return before, render(rest, cameras, time_s, config)
 
 
+@jax.jit
 def keep_apart(
   key: Key[Array, ''], scene: Scene, cameras: Cameras, time_s: Float[Array, 't']
 ) -> Scene:

@@ -5,6 +5,8 @@ scene's curves, and a progress over it. Progress is measured in frames that the
 bounds on step and turn allow, so any progress of at most 1 a frame keeps both.
 """
 
+import functools
+
 import flax.struct
 import jax
 import jax.numpy as jnp
@@ -52,12 +54,17 @@ def make_path(
   Raises:
     ValueError: an unknown name.
   """
+  return _make_path(key, scene, check_path(name), config)
+
+
+@functools.partial(jax.jit, static_argnames=('name', 'config'))
+def _make_path(key, scene, name, config):
   make = {
     'out_and_back': _out_and_back,
     'loop': _loop,
     'random_walk': _random_walk,
     'explore': _explore,
-  }[check_path(name)]
+  }[name]
   u = jax.random.uniform(key, (_DRAWS + config.frames,))
   track, progress = make(u[1:], scene, config)
   position = jnp.stack(

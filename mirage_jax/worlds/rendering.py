@@ -24,12 +24,15 @@ from mirage_jax.worlds.shading import shade, unpack
 
 _SPAN = 64  # samples; rows and columns of a tile, at most
 _RAYS = 1 << 16  # rays in flight
+_FRAMES = 4  # rendered by one call
 
 
 def render(
   scene: Scene, cameras: Cameras, time_s: Float[Array, 't'], config: WorldConfig
 ) -> Clip:
-  """Renders frames of a scene.
+  """Renders frames of a scene, a few at a time.
+
+  Runs on the host: one compiled program serves clips of all lengths.
 
   Args:
     scene: what is there.
@@ -38,29 +41,42 @@ def render(
     config: resolution and rays per pixel.
 
   Returns:
-    A clip with every field filled.
+    A clip of NumPy arrays with every field filled.
   """
-  tiles = _tiles(config)
-  # Under vmap one clip after another, so that memory stays bounded.
-  images = jax.custom_batching.sequential_vmap(
-    lambda scene, cameras, time_s: _render_tiles(
-      scene, cameras, time_s, config, tiles
-    )
-  )(scene, cameras, time_s)
-  position, velocity, box = objects_over(scene, time_s)
+  frames = time_s.shape[0]
+  picture = WorldConfig(
+    height=config.height,
+    width=config.width,
+    rays_per_pixel=config.rays_per_pixel,
+    fov_deg=config.fov_deg,
+  )
+  cameras, time_s = jax.device_get((cameras, time_s))
+  parts = []
+  for start in range(0, frames, _FRAMES):
+    index = np.minimum(np.arange(start, start + _FRAMES), frames - 1)
+    some = jax.tree.map(lambda x, i=index: x[i], (cameras, time_s))
+    parts.append(_render_few(scene, *some, picture))
+  parts = jax.device_get(parts)
+  images = jax.tree.map(lambda *x: np.concatenate(x)[:frames], *parts)
   return Clip(
-    rgb=images['rgb'],
-    depth_m=images['depth'],
     intrinsics=cameras.intrinsics,
     world_from_camera=cameras.world_from_camera,
     time_s=time_s,
-    dynamic=images['dynamic'],
-    sky=images['depth'] == 0,
-    object_id=images['object_id'],
-    object_box=box,
-    object_position=position,
-    object_velocity=velocity,
+    sky=images['depth_m'] == 0,
+    **images,
   )
+
+
+@functools.partial(jax.jit, static_argnames='config')
+def _render_few(scene, cameras, time_s, config):
+  """What a clip of a few frames holds beside cameras and times."""
+  images = _render_tiles(scene, cameras, time_s, config, _tiles(config))
+  position, velocity, box = objects_over(scene, time_s)
+  return images | {
+    'object_box': box,
+    'object_position': position,
+    'object_velocity': velocity,
+  }
 
 
 @flax.struct.dataclass
@@ -101,8 +117,8 @@ def _render_tiles(scene, cameras, time_s, config, tiles):
   frames, count = time_s.shape[0], tiles.u.shape[0]
   rays = tiles.u.shape[1] * tiles.v.shape[1]
   total = frames * count
-  chunk = max(1, min(_RAYS // rays, total))
-  chunks = -(-total // chunk)
+  chunks = -(-total // max(1, _RAYS // rays))
+  chunk = -(-total // chunks)
   index = jnp.minimum(jnp.arange(chunks * chunk), total - 1)
 
   def one_chunk(index):
@@ -173,7 +189,7 @@ def _render_views(scene, views, time_s, config, tiles):
   take = lambda x: jax.vmap(lambda x, i: x[i])(x, index)
   return {
     'rgb': jnp.stack([_filter(c, s) for c in unpack(rgb)], -1),
-    'depth': jnp.where(hit, depth, 0.0),
+    'depth_m': jnp.where(hit, depth, 0.0),
     'object_id': jnp.where(hit, take(solids.object_id), 0),
     'dynamic': hit & take(solids.dynamic),
   }

@@ -1,7 +1,6 @@
 import pytest
 
 from mirage_jax import worlds
-from mirage_jax.data import world_source
 from tests.data import tiny_world
 
 
@@ -9,9 +8,7 @@ def _tiny_worlds():
   """Worlds that cost nothing to render."""
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(worlds, 'make_clip', tiny_world.make_clip)
-    world_source._compiled.cache_clear()
     yield
-  world_source._compiled.cache_clear()
 
 
 tiny_worlds = pytest.fixture(_tiny_worlds)

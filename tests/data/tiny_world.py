@@ -1,5 +1,7 @@
 """Stands in for the procedural worlds: same contract, nothing to compile."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -8,6 +10,11 @@ from mirage_jax.geometry.clips import Clip
 
 def make_clip(key, config) -> Clip:
   """Noise of the right shapes, decided by the key."""
+  return jax.device_get(_make_clip(key, config))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _make_clip(key, config):
   t, h, w = config.frames, config.height, config.width
   seed = jax.random.key_data(key)[-1] % 10007
   noise = jnp.modf(jnp.arange(t * h * w) * 0.618 + seed * 0.0123)[0]

@@ -135,5 +135,5 @@ def test_recorded_episodes_are_cut_and_resized(tmp_path):
   assert scene.known
   with pytest.raises(ValueError, match="give 'clip'"):
     scenes.make_scene(dataclasses.replace(request, camera_path='pan'))
-  with pytest.raises(ValueError, match='episodes of 3 frames, and 9'):
+  with pytest.raises(ValueError, match='clips of 3 frames, 9 are asked'):
     scenes.open_episodes(dataclasses.replace(request, generated=8), 3)

@@ -35,7 +35,6 @@ def test_a_program_here_is_measured(tmp_path):
   assert found.flops == pytest.approx(found.counted, rel=0.05)
   assert min(found.bytes[x] for x in ('parameters', 'batch', 'between')) > 0
   assert found.bytes['optimizer'] >= 2 * found.bytes['parameters']
-  assert 0 <= found.bytes['other arguments'] < 1000
   assert found.sent['all-reduce'] > 0
   compiling.save(tmp_path, [found], {})
   saved = json.loads((tmp_path / 'compile.json').read_text())

@@ -1,12 +1,18 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mirage_jax.geometry.cameras import in_view, project, unproject
-from mirage_jax.worlds import WorldConfig, make_clip
+from mirage_jax.worlds import (
+  WorldConfig,
+  make_clip,
+  make_path,
+  make_scene,
+  render,
+  rendering,
+)
 
 ROOMS = WorldConfig(
   frames=24, height=32, width=40, rays_per_pixel=1, paths=('out_and_back',)
@@ -17,15 +23,8 @@ STREETS = WorldConfig(
 
 
 @functools.cache
-def maker(config):
-  return jax.jit(lambda key: make_clip(key, config))
-
-
-@functools.cache
 def clips(config, count=3):
-  return [
-    jax.device_get(maker(config)(jax.random.key(i))) for i in range(count)
-  ]
+  return [make_clip(jax.random.key(i), config) for i in range(count)]
 
 
 BOTH = pytest.mark.parametrize('config', [ROOMS, STREETS], ids=lambda c: c.kind)
@@ -33,21 +32,21 @@ BOTH = pytest.mark.parametrize('config', [ROOMS, STREETS], ids=lambda c: c.kind)
 
 @BOTH
 def test_the_same_key_gives_the_same_bits(config):
-  again = jax.device_get(maker(config)(jax.random.key(1)))
+  again = make_clip(jax.random.key(1), config)
   jax.tree.map(np.testing.assert_array_equal, again, clips(config)[1])
 
 
-def test_a_batch_is_its_clips():
-  batch = jax.jit(jax.vmap(lambda key: make_clip(key, ROOMS)))(
-    jnp.stack([jax.random.key(i) for i in range(2)])
-  )
-  for i in range(2):
-    one, many = clips(ROOMS)[i], jax.tree.map(lambda x, i=i: x[i], batch)
-    same = np.abs(one.rgb.astype(int) - np.asarray(many.rgb)) <= 1
-    assert same.mean() > 0.999
-    np.testing.assert_allclose(
-      one.world_from_camera, many.world_from_camera, atol=1e-4
-    )
+@BOTH
+def test_frames_are_the_same_in_clips_of_all_lengths(config):
+  scene = make_scene(jax.random.key(0), config)
+  cameras = make_path(jax.random.key(1), scene, 'explore', config)
+  time_s = np.arange(8) / config.fps
+  cut = lambda tree, *ends: jax.tree.map(lambda x: x[slice(*ends)], tree)
+  whole = render(scene, cut(cameras, 8), time_s, config)
+  compiled = rendering._render_few._cache_size()
+  part = render(scene, cut(cameras, 3, 6), time_s[3:6], config)
+  assert rendering._render_few._cache_size() == compiled
+  jax.tree.map(np.testing.assert_array_equal, part, cut(whole, 3, 6))
 
 
 @BOTH
