@@ -30,9 +30,6 @@ def get_config() -> ml_collections.ConfigDict:
 
 
 def enlarge(config: ml_collections.ConfigDict, size: int, patch: int) -> None:
-  """Pictures of `size` pixels a side, and memories that hold them."""
-  more = (size // config.source.height) ** 2
+  """Pictures of `size` pixels a side; as many points are written as at 64."""
   config.source.update(height=size, width=size)
-  config.model.patch = patch
-  for memory in (config.memory, config.rollout_memory):
-    memory.update(entries=more * memory.entries, visible=more * memory.visible)
+  config.model.update(patch=patch, cell=patch // 4)

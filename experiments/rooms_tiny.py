@@ -36,6 +36,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict(
     {
       'patch': 8,
+      'cell': 1,
       'learned_features': 8,
       'alone': False,
       'transformer': {

@@ -14,6 +14,7 @@ from mirage_jax.data.sources import open_source
 from mirage_jax.flow import LogitNormal, Sampler
 from mirage_jax.geometry.clips import take_frames
 from mirage_jax.memory.files import KINDS
+from mirage_jax.models import cells
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
   Mirage,
@@ -45,11 +46,12 @@ def make_memory(config: ml_collections.ConfigDict, exact: bool):
     return None
   if kind not in KINDS:
     raise ValueError(f'unknown memory {kind!r}; have none, {", ".join(KINDS)}')
+  cell = config.model.get('cell', 1)
   known = {
-    'features': 3 + config.model.learned_features,
+    'features': cells.num_features(cell, config.model.learned_features),
     'exact': exact,
-    'height': config.source.height,
-    'width': config.source.width,
+    'height': config.source.height // cell,
+    'width': config.source.width // cell,
     'window': config.data.context,
     'patch': config.model.patch,
   }
@@ -64,8 +66,17 @@ def make_model(
   """The world model; `exact` memories are for inference."""
   settings = config.model.to_dict()
   sections.check(VideoTransformer, 'model.transformer', settings['transformer'])
-  memory = {'memory': make_memory(config, exact)}
-  return sections.call(Mirage, 'model', settings | memory)
+  model = sections.call(
+    Mirage, 'model', settings | {'memory': make_memory(config, exact)}
+  )
+  memory = model.memory
+  whole = memory is not None and (memory.layers() or not memory.renders)
+  if model.cell > 1 and whole:
+    raise ValueError(
+      f'model.cell is {model.cell}, but a {config.memory.kind} keeps whole '
+      'pictures; expected 1'
+    )
+  return model
 
 
 def make_source(config: ml_collections.ConfigDict, split: str = 'train'):

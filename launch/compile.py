@@ -185,6 +185,8 @@ def find_devices(topology: str) -> tuple[Sequence[jax.Device], Chip | None]:
       f'{", ".join(CHIPS)} and a size, as in v5p:4x4x4'
     )
   os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
+  # Nothing runs on a TPU, so others may compile at the same time.
+  os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
   from jax.experimental import topologies
 
   try:

@@ -7,13 +7,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_collections
+import numpy as np
 
 from experiments import bench as bench_experiment
 from experiments import rooms_tiny, rooms_tiny_window
 from launch import build, timing
 from launch.memory_rows import long_clip
 from launch.timing import Rows
-from mirage_jax.geometry.clips import take_frames
+from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import init_params, init_states, write_frames
 from mirage_jax.training.optimizer import make_optimizer
@@ -21,11 +22,25 @@ from mirage_jax.training.state import create_state
 from mirage_jax.training.step import make_train_step
 from mirage_jax.worlds import WorldConfig, make_clip
 
-SETTINGS = {'memory': rooms_tiny, 'window': rooms_tiny_window}
+CLIPS = 16  # rendered by one call
+
+
+def cells() -> ml_collections.ConfigDict:
+  """`rooms_tiny` with one point for each 2 x 2 pixels."""
+  config = rooms_tiny.get_config()
+  config.model.cell = 2
+  return config
+
+
+SETTINGS = {
+  'memory': rooms_tiny.get_config,
+  'cells': cells,
+  'window': rooms_tiny_window.get_config,
+}
 
 
 def worlds(repeats: int, seed: int) -> Rows:
-  """Frames a second of the ray caster: 16 clips at a time, 64 x 64."""
+  """Frames a second of the ray caster, 64 x 64."""
   training = rooms_tiny.get_config().source
   names, functions, frames = [], [], []
   for kind in ('rooms', 'streets'):
@@ -40,11 +55,9 @@ def worlds(repeats: int, seed: int) -> Rows:
         width=training.width,
         rays_per_pixel=rays,
       )
-      make = jax.jit(jax.vmap(functools.partial(make_clip, config=config)))
-      keys = jax.random.split(jax.random.key(seed), 16)
       names.append(f'worlds_{kind}_{name}_frames_per_s')
-      functions.append(functools.partial(make, keys))
-      frames.append(len(keys) * config.frames)
+      functions.append(functools.partial(_clips, config, seed))
+      frames.append(CLIPS * config.frames)
   seconds = timing.alternate(functions, repeats)
   return {
     name: timing.spread(frames[i] / seconds[:, i])
@@ -52,12 +65,17 @@ def worlds(repeats: int, seed: int) -> Rows:
   }
 
 
+def _clips(config: WorldConfig, seed: int) -> list[Clip]:
+  keys = jax.random.split(jax.random.key(seed), CLIPS)
+  return [make_clip(key, config) for key in keys]
+
+
 def train(repeats: int, seed: int) -> Rows:
   """Steps a second with and without memory, and what memory costs."""
   batch = None
   calls = []
-  for experiment in SETTINGS.values():
-    config = experiment.get_config()
+  for get_config in SETTINGS.values():
+    config = get_config()
     config.source.clips, config.seed = config.data.batch_size, seed
     if batch is None:
       batch = next(iter(build.make_pipeline(config)))
@@ -68,8 +86,16 @@ def train(repeats: int, seed: int) -> Rows:
     f'train_{name}_steps_per_s': timing.spread(1 / seconds[:, i])
     for i, name in enumerate(SETTINGS)
   }
-  ratio = timing.spread(seconds[:, 0] / seconds[:, 1])
-  return rows | {'train_memory_over_window': ratio}
+  return rows | _over_window('train', seconds)
+
+
+def _over_window(what: str, seconds: np.ndarray) -> Rows:
+  """How often as long as the last of `SETTINGS` the others take."""
+  *others, _ = SETTINGS
+  return {
+    f'{what}_{name}_over_window': timing.spread(seconds[:, i] / seconds[:, -1])
+    for i, name in enumerate(others)
+  }
 
 
 def bench(repeats: int, seed: int) -> Rows:
@@ -122,8 +148,8 @@ def _stepper(
 def sample(repeats: int, seed: int) -> Rows:
   """Seconds a generated frame: read, integrate, write back; one video."""
   calls = []
-  for experiment in SETTINGS.values():
-    config = experiment.get_config()
+  for get_config in SETTINGS.values():
+    config = get_config()
     config.seed = seed
     calls.append(_generator(config))
   seconds = timing.alternate(calls, repeats) / config.data.target
@@ -131,8 +157,7 @@ def sample(repeats: int, seed: int) -> Rows:
     f'sample_{name}_s_per_frame': timing.spread(seconds[:, i])
     for i, name in enumerate(SETTINGS)
   }
-  ratio = timing.spread(seconds[:, 0] / seconds[:, 1])
-  return rows | {'sample_memory_over_window': ratio}
+  return rows | _over_window('sample', seconds)
 
 
 def _generator(config: ml_collections.ConfigDict) -> Callable[[], Any]:

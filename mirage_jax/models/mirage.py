@@ -12,6 +12,7 @@ from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.geometry.cameras import Cameras, pluecker, relative_to
 from mirage_jax.geometry.clips import Clip, join_frames
 from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.models import cells
 from mirage_jax.models import video as video_lib
 from mirage_jax.models.video import CHANNELS
 from mirage_jax.models.video_transformer import VideoTransformer
@@ -62,18 +63,26 @@ class Mirage(nn.Module):
     transformer: settings of `VideoTransformer`.
     memory: a memory (static settings), or None for a window model.
     patch: pixels along a side of a token.
-    learned_features: features of a point beside its colour.
+    cell: pixels along a side of what is written and read as one point: 1, or
+      a divisor of a fourth of `patch`.
+    learned_features: features of a point beside its pixels.
     alone: every frame attends to itself only: no window, frame by frame.
   """
 
   transformer: Mapping[str, Any]
   memory: Memory | None = None
   patch: int = 8
+  cell: int = 1
   learned_features: int = 8
   alone: bool = False
 
   def setup(self):
     """Makes the layers; a window model has none for the memory."""
+    if self.cell != 1 and self.patch // FEATURE_CELLS % self.cell:
+      raise ValueError(
+        f'cell is {self.cell} with patch {self.patch}; expected 1 or a divisor '
+        f'of {self.patch // FEATURE_CELLS}'
+      )
     width = self.transformer['width']
     self.trunk = VideoTransformer(**self.transformer)
     self.pixels_in = nn.Dense(width)
@@ -92,25 +101,24 @@ class Mirage(nn.Module):
       if self.memory_layers is not None:
         self.cells_in = nn.Dense(width, kernel_init=nn.initializers.zeros)
 
-  def encode(self, rgb: Float[Array, 't h w 3']) -> Float[Array, 't h w f']:
-    """Features to be written: colour, then learned ones a sub-cell."""
-    cell = self.patch // FEATURE_CELLS
-    h, w = rgb.shape[1:3]
-    x = jax.nn.gelu(self.encoder_hidden(patchify(rgb, cell)))
-    x = jnp.tanh(self.encoder_out(x))
-    x = x.reshape(-1, h // cell, w // cell, self.learned_features)
-    x = jnp.repeat(jnp.repeat(x, cell, axis=1), cell, axis=2)
-    return jnp.concatenate([rgb, x], axis=-1)
+  def encode(self, rgb: Float[Array, 't h w 3']) -> Float[Array, 't y x l']:
+    """Learned features of the points of frames, a sub-cell of a token each."""
+    side = self.patch // FEATURE_CELLS
+    hidden = jax.nn.gelu(self.encoder_hidden(patchify(rgb, side)))
+    found = jnp.tanh(self.encoder_out(hidden))
+    t, h, w = rgb.shape[:3]
+    found = found.reshape(t, h // side, w // side, self.learned_features)
+    count = side // self.cell
+    return jnp.repeat(jnp.repeat(found, count, axis=1), count, axis=2)
 
   def write(self, state: Any, clip: Clip, generated: bool = False) -> Any:
     """One scene's memory after writing the frames `[t]` of `clip`."""
     assert self.memory is not None
+    learned = self.encode(video_lib.encode_colour(clip.rgb))
     observation = self.memory.observe(
       state,
       clip.cameras,
-      clip.depth_m,
-      self.encode(video_lib.encode_colour(clip.rgb)),
-      video_lib.static_weight(clip),
+      *cells.fold(clip, learned, self.cell),
       generated=generated,
     )
     return self.memory.write(state, observation, **self._learned())
@@ -120,7 +128,9 @@ class Mirage(nn.Module):
   ) -> Readout:
     """What one scene's memory shows to the cameras `[t]`."""
     assert self.memory is not None
-    return self.memory.read(state, cameras, height, width, **self._learned())
+    size = height // self.cell, width // self.cell
+    readout = self.memory.read(state, cameras, *size, **self._learned())
+    return cells.unfold(readout, self.cell)
 
   def _learned(self) -> dict[str, nn.Module]:
     """What a memory that learns takes beside the rest."""
@@ -262,11 +272,12 @@ def write_frames(
   return jax.vmap(write)(states, video_lib.fill_masks(clip))
 
 
-def make_room(model: Mirage, states: Any, points: int) -> Any:
-  """Thins out those of b memories that could not hold so many points more."""
+def make_room(model: Mirage, states: Any, pixels: int) -> Any:
+  """Thins out those of b memories that could not hold so many pixels more."""
   if model.memory is None or states is None:
     return states
   memory, count = model.memory, len(states.frame)
+  points = pixels // model.cell**2
   each = [jax.tree.map(lambda x, i=i: x[i], states) for i in range(count)]
   roomy = [memory.make_room(state, points) for state in each]
   if all(new is old for new, old in zip(roomy, each, strict=True)):

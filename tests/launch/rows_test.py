@@ -41,9 +41,17 @@ def test_memory_rows_and_constant_bytes(monkeypatch):
 
 
 @pytest.mark.slow
+def test_worlds_rows(monkeypatch):
+  monkeypatch.setattr(rows, 'rooms_tiny', smoke)
+  monkeypatch.setattr(rows, 'CLIPS', 1)
+  found = rows.worlds(1, 0)
+  assert len(found) == 4
+  check(found, 'worlds_streets_training_frames_per_s')
+
+
+@pytest.mark.slow
 def test_train_and_sample_rows_compare_with_and_without(monkeypatch):
-  small = types.SimpleNamespace(get_config=window)
-  settings = {name: small for name in ('memory', 'window')}
+  settings = {name: window for name in ('memory', 'window')}
   monkeypatch.setattr(rows, 'SETTINGS', settings)
   check(
     rows.train(1, 0), 'train_memory_steps_per_s', 'train_memory_over_window'

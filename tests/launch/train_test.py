@@ -125,6 +125,13 @@ def test_the_bench_names_its_memories():
     bench.get_config('hsah_grid')
 
 
+def test_memories_of_whole_pictures_are_not_of_cells():
+  config = bench.get_config('frame_bank')
+  config.model.cell = 2
+  with pytest.raises(ValueError, match='but a frame_bank keeps whole pictures'):
+    build.make_model(config)
+
+
 @pytest.mark.parametrize(
   'key, value',
   [
