@@ -50,8 +50,7 @@ def moved(
   if kind == 'copy-start':
     return _size(instruction.shapes[:2])
   if kind == 'fusion':
-    (name,) = hlo.called(instruction)
-    return _of_fusion(instruction, body, computations[name])
+    return _of_fusion(instruction, body, computations)
   written = 0.0 if kind in IN_PLACE else _size(instruction.shapes)
   return written + _read(instruction, body)
 
@@ -61,33 +60,63 @@ def _size(shapes: tuple[Shape, ...]) -> float:
 
 
 def _of_fusion(
-  fusion: Instruction, body: Computation, inside: Computation
+  fusion: Instruction,
+  body: Computation,
+  computations: Mapping[str, Computation],
 ) -> float:
   """What a fusion reads of each operand, and its result unless in place."""
-  root = next(reversed(inside.values()))
-  total = 0.0 if root.opcode in IN_PLACE else _size(fusion.shapes)
-  for place in inside.values():
-    if place.opcode == 'parameter':
-      operand = body[fusion.operands[int(place.literal)]]
-      if not operand.shapes[0].local:
-        total += _used(place, inside)
+  total = 0.0 if _in_place(fusion, computations) else _size(fusion.shapes)
+  for index, name in enumerate(fusion.operands):
+    if not body[name].shapes[0].local:
+      total += _used_by(fusion, index, computations)
   return total
 
 
-def _used(place: Instruction, inside: Computation) -> float:
+def _in_place(
+  instruction: Instruction, computations: Mapping[str, Computation]
+) -> bool:
+  """Whether the result is an operand that is changed in parts."""
+  while instruction.opcode == 'fusion':
+    (name,) = hlo.called(instruction)
+    instruction = next(reversed(computations[name].values()))
+  return instruction.opcode in IN_PLACE
+
+
+def _used_by(
+  fusion: Instruction, index: int, computations: Mapping[str, Computation]
+) -> float:
   """Bytes that a fusion reads of one of its operands."""
+  (name,) = hlo.called(fusion)
+  inside = computations[name]
+  for place in inside.values():
+    if place.opcode == 'parameter' and int(place.literal) == index:
+      return _used(place, inside, computations)
+  return 0.0
+
+
+def _used(
+  place: Instruction,
+  inside: Computation,
+  computations: Mapping[str, Computation],
+) -> float:
+  """Bytes that the instructions of a fusion read of one of its values."""
   total = 0.0
   for user in inside.values():
     if place.name not in user.operands:
       continue
+    if user.opcode == 'fusion':
+      for index, name in enumerate(user.operands):
+        if name == place.name:
+          total += _used_by(user, index, computations)
+      continue
     if user.operands[0] != place.name:
       return _size(place.shapes)
     if user.opcode in ('bitcast', 'reshape'):
-      total += _used(user, inside)
+      total += _used(user, inside, computations)
     elif user.opcode in PARTS:
       total += _touched(user, inside)
     elif user.opcode in IN_PLACE:
-      total += _read(user, inside)
+      total += _changed(user, inside)
     else:
       return _size(place.shapes)
   return total
@@ -100,11 +129,23 @@ def _read(instruction: Instruction, body: Computation) -> float:
   if kind in PARTS:
     index = sizes[1] if kind == 'gather' else 0.0
     return _touched(instruction, body) + index
-  if kind == 'dynamic-update-slice':
-    return 2 * sizes[1]
-  if kind == 'scatter':  # rows are read and written, new values are read
-    return sizes[1] + 3 * sum(sizes[2:])
+  if kind in IN_PLACE:
+    return sum(sizes[1:]) + _changed(instruction, body)
   return sum(sizes, 0.0)
+
+
+def _changed(instruction: Instruction, body: Computation) -> float:
+  """Bytes that move to and from what an instruction changes in place."""
+  table, *others = (body[name].shapes[0] for name in instruction.operands)
+  if table.local:
+    return 0.0
+  if instruction.opcode == 'dynamic-update-slice':
+    return table.padded(others[0].dims)
+  found = re.search(r'inserted_window_dims=\{([\d,]*)\}', instruction.rest)
+  single = hlo.integers(found[1]) if found else ()
+  window = tuple(1 if i in single else n for i, n in enumerate(table.dims))
+  rows = math.prod(others[1].dims) / math.prod(window)
+  return 2 * rows * table.padded(window)  # tiles are read and written
 
 
 def _touched(instruction: Instruction, body: Computation) -> float:

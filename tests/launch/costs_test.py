@@ -97,6 +97,37 @@ def test_tiles_are_padded_and_chips_keep_what_they_keep():
   assert [s.moved for s in shapes] == [8 * 128 * 2, 0]
 
 
+NESTED = """HloModule jit_run, is_scheduled=true
+
+%inner (a: f32[5,4096], b: s32[64], c: f32[64,5]) -> f32[5,4096] {
+  %a = f32[5,4096]{0,1:T(8,128)} parameter(0)
+  %b = s32[64]{0:T(256)} parameter(1)
+  %c = f32[64,5]{1,0:T(8,128)} parameter(2)
+  ROOT %s = f32[5,4096]{0,1:T(8,128)} scatter(%a, %b, %c), update_window_dims={1}, inserted_window_dims={1}, scatter_dims_to_operand_dims={1}, index_vector_dim=1, to_apply=%add
+}
+
+%outer (d: f32[5,4096], e: s32[64], f: f32[64,5]) -> f32[5,4096] {
+  %d = f32[5,4096]{0,1:T(8,128)} parameter(0)
+  %e = s32[64]{0:T(256)} parameter(1)
+  %f = f32[64,5]{1,0:T(8,128)} parameter(2)
+  ROOT %g = f32[5,4096]{0,1:T(8,128)} fusion(%d, %e, %f), kind=kCustom, calls=%inner
+}
+
+ENTRY %main (x: f32[5,4096], y: s32[64], z: f32[64,5]) -> f32[5,4096] {
+  %x = f32[5,4096]{0,1:T(8,128)} parameter(0)
+  %y = s32[64]{0:T(256)} parameter(1)
+  %z = f32[64,5]{1,0:T(8,128)} parameter(2)
+  ROOT %r = f32[5,4096]{0,1:T(8,128)} fusion(%x, %y, %z), kind=kCustom, calls=%outer
+}
+"""  # noqa: E501
+
+
+def test_a_scatter_in_fusions_costs_the_tiles_that_it_touches():
+  tile = 8 * 128 * 4
+  given = 256 * 4 + 64 * 128 * 4  # indices and new rows
+  assert costs.count(NESTED).bytes == given + 2 * 64 * tile
+
+
 def test_what_is_no_module_is_refused():
   with pytest.raises(ValueError, match='no HLO module'):
     costs.count('nothing')
