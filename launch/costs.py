@@ -31,6 +31,8 @@ COLLECTIVES = (
   'collective-permute',
   'reduce-scatter',
 )
+# A fusion of an all-reduce and the part of it that a device keeps.
+SCATTERED = 'all-reduce-scatter'
 _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 
@@ -87,7 +89,10 @@ def count(text: str) -> Costs:
       body = computations[name]
       total = Costs()
       for instruction in body.values():
-        total += _own(instruction, body, devices) + called(instruction)
+        own = _own(instruction, body, devices)
+        if name.startswith(SCATTERED):
+          own = _scattered(own)
+        total += own + called(instruction)
         if name not in fused:
           total += Costs(bytes=traffic.moved(instruction, body, computations))
       done[name] = total
@@ -123,6 +128,13 @@ def _own(instruction: Instruction, body: Computation, devices: int) -> Costs:
   cycles = _CYCLES.search(instruction.rest)
   cycles = float(cycles[1]) if cycles else 0.0
   return Costs(flops, 0.0, cycles, sent)
+
+
+def _scattered(own: Costs) -> Costs:
+  """An all-reduce of which only a part is kept: half as much is sent."""
+  sent = sum(own.collectives.values()) / 2
+  collectives = {'reduce-scatter': sent} if sent else {}
+  return dataclasses.replace(own, collectives=collectives)
 
 
 def _sent(

@@ -128,6 +128,27 @@ def test_a_scatter_in_fusions_costs_the_tiles_that_it_touches():
   assert costs.count(NESTED).bytes == given + 2 * 64 * tile
 
 
+SCATTERED = """HloModule jit_run, is_scheduled=true, num_partitions=8
+
+%all-reduce-scatter.1 (a: f32[64,128]) -> f32[8,128] {
+  %a = f32[64,128]{1,0:T(8,128)} parameter(0)
+  %b = f32[64,128]{1,0:T(8,128)} all-reduce(%a), replica_groups={{0,1,2,3,4,5,6,7}}, to_apply=%add
+  %c = s32[] constant(0)
+  ROOT %d = f32[8,128]{1,0:T(8,128)} dynamic-slice(%b, %c, %c), dynamic_slice_sizes={8,128}
+}
+
+ENTRY %main (x: f32[64,128]) -> f32[8,128] {
+  %x = f32[64,128]{1,0:T(8,128)} parameter(0)
+  ROOT %r = f32[8,128]{1,0:T(8,128)} fusion(%x), kind=kCustom, calls=%all-reduce-scatter.1
+}
+"""  # noqa: E501
+
+
+def test_a_sum_of_which_a_part_is_kept_is_scattered():
+  found = costs.count(SCATTERED).collectives
+  assert found == {'reduce-scatter': 64 * 128 * 4 * 7 / 8}
+
+
 def test_what_is_no_module_is_refused():
   with pytest.raises(ValueError, match='no HLO module'):
     costs.count('nothing')
