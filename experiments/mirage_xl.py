@@ -18,5 +18,5 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.update(batch_size=512, history=20, context=8, target=33)
   config.model.transformer.update(width=2816, layers=32, heads=22)
   config.model.transformer.update(remat='full', kernel='flash')
-  config.mesh.update(data=1, fsdp=-1)
+  config.mesh.update(data=-1, fsdp=4)
   return config

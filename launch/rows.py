@@ -26,9 +26,11 @@ CLIPS = 16  # rendered by one call
 
 
 def cells() -> ml_collections.ConfigDict:
-  """`rooms_tiny` with one point for each 2 x 2 pixels."""
+  """`rooms_tiny` with one point for each 2 x 2 pixels, and room for those."""
   config = rooms_tiny.get_config()
   config.model.cell = 2
+  for memory in (config.memory, config.rollout_memory):
+    memory.update(entries=memory.entries // 4, visible=memory.visible // 4)
   return config
 
 
