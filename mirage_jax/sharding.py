@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.experimental import mesh_utils
 from jax.sharding import (
   AbstractMesh,
   AxisType,
@@ -79,10 +80,12 @@ def make_mesh(
       f'mesh data={data}, fsdp={fsdp}, model={model} does not fit '
       f'{len(devices)} devices; the sizes must multiply to that (one may be -1)'
     )
-  # Linen with sharded parameters needs Auto; jax.make_mesh gives Explicit.
-  return jax.make_mesh(
-    tuple(sizes), AXES, (AxisType.Auto,) * len(AXES), devices=devices
+  # As jax.make_mesh, but any sizes fit the torus of a pod; and Linen with
+  # sharded parameters needs Auto axes.
+  placed = mesh_utils.create_device_mesh(
+    sizes, devices, allow_split_physical_axes=True
   )
+  return Mesh(placed, AXES, axis_types=(AxisType.Auto,) * len(AXES))
 
 
 def partition(
