@@ -20,7 +20,7 @@ from mirage_jax.models.mirage import init_params, init_states, write_frames
 from mirage_jax.training.optimizer import make_optimizer
 from mirage_jax.training.state import create_state
 from mirage_jax.training.step import make_train_step
-from mirage_jax.worlds import WorldConfig, make_clip
+from mirage_jax.worlds import KINDS, WorldConfig, make_clip
 
 CLIPS = 16  # rendered by one call
 
@@ -45,7 +45,7 @@ def worlds(repeats: int, seed: int) -> Rows:
   """Frames a second of the ray caster, 64 x 64."""
   training = rooms_tiny.get_config().source
   names, functions, frames = [], [], []
-  for kind in ('rooms', 'streets'):
+  for kind in KINDS:
     for name, rays in (
       ('one_ray', 1),
       ('training', training.rays_per_pixel),

@@ -76,6 +76,17 @@ def losses(workdir):
   return [row['loss'] for row in metrics.read_metrics(workdir)]
 
 
+def wait_for_checkpoint(workdir, seconds=60.0):
+  """Returns once there is a whole one: saving goes on beside the steps."""
+  deadline = time.monotonic() + seconds
+  while time.monotonic() < deadline:
+    try:
+      return load_params(workdir, warn=lambda line: None)[1]
+    except (FileNotFoundError, ValueError):
+      time.sleep(0.2)
+  raise TimeoutError(f'no checkpoint in {workdir} after {seconds} s')
+
+
 def from_slurm(port, i):
   return {
     'SLURM_JOB_ID': str(port),
@@ -97,6 +108,7 @@ def test_two_processes_train_as_one_end_together_and_one_goes_on(tmp_path):
   endless = '--config.train.steps=1000000'
   first, second = pair(two, endless, *mesh, *more)
   wait_for_steps(first, 4)
+  wait_for_checkpoint(two)
   second.send_signal(signal.SIGSTOP)  # it hangs
   began = time.monotonic()
   _, err = first.communicate(timeout=120)
