@@ -10,8 +10,9 @@ import pytest
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.planes import Planes
 from mirage_jax.memory.recurrent import Recurrent
+from mirage_jax.models import cells
 from mirage_jax.models.mirage import Mirage, init_params
-from mirage_jax.models.video import encode_colour, fill_masks, static_weight
+from mirage_jax.models.video import encode_colour, fill_masks
 from tests.memory.posed_views import make_views
 
 SIZE = 16
@@ -124,13 +125,9 @@ def test_planes_are_sums():
     np.testing.assert_allclose(both.planes, other.planes, 1e-4, 1e-3)
   model, params = model_of(PLANES)
   clip = clip_of(1)
-  second = PLANES.observe(
-    both,
-    clip.cameras,
-    clip.depth_m,
-    model.apply(params, encode_colour(clip.rgb), method='encode'),
-    static_weight(clip),
-  )
+  learned = model.apply(params, encode_colour(clip.rgb), method='encode')
+  folded = cells.fold(clip, learned, 1)
+  second = PLANES.observe(both, clip.cameras, *folded)
   left = PLANES.forget(both, second)
   np.testing.assert_allclose(left.planes, written(PLANES, 0).planes, 1e-4, 1e-3)
   other = PLANES.init(jnp.eye(4).at[0, 3].set(1.0))
