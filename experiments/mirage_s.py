@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = rooms_tiny.get_config()
   config.source.update(kind='rooms,streets', frames=64, clips=2**16)
   config.data.update(batch_size=64, history=20, context=4, target=8)
-  config.memory.update(entries=3 * 2**15)
+  config.memory.entries = 3 * 5 * 2**13  # 24 frames, if none overlap
   config.model.transformer.update(
     width=384, layers=6, heads=6, dtype='bfloat16', remat='none', kernel='plain'
   )

@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from experiments import bench as bench_experiment
-from experiments import rooms_tiny, rooms_tiny_window
+from experiments import rooms_tiny, rooms_tiny_cells, rooms_tiny_window
 from launch import build, timing
 from launch.memory_rows import long_clip
 from launch.timing import Rows
@@ -23,21 +23,10 @@ from mirage_jax.training.step import make_train_step
 from mirage_jax.worlds import KINDS, WorldConfig, make_clip
 
 CLIPS = 16  # rendered by one call
-
-
-def cells() -> ml_collections.ConfigDict:
-  """`rooms_tiny` with one point for each 2 x 2 pixels, and room for those."""
-  config = rooms_tiny.get_config()
-  config.model.cell = 2
-  for memory in (config.memory, config.rollout_memory):
-    memory.update(entries=memory.entries // 4, visible=memory.visible // 4)
-  return config
-
-
 SETTINGS = {
-  'memory': rooms_tiny.get_config,
-  'cells': cells,
-  'window': rooms_tiny_window.get_config,
+  'memory': rooms_tiny,
+  'cells': rooms_tiny_cells,
+  'window': rooms_tiny_window,
 }
 
 
@@ -76,8 +65,8 @@ def train(repeats: int, seed: int) -> Rows:
   """Steps a second with and without memory, and what memory costs."""
   batch = None
   calls = []
-  for get_config in SETTINGS.values():
-    config = get_config()
+  for experiment in SETTINGS.values():
+    config = experiment.get_config()
     config.source.clips, config.seed = config.data.batch_size, seed
     if batch is None:
       batch = next(iter(build.make_pipeline(config)))
@@ -150,8 +139,8 @@ def _stepper(
 def sample(repeats: int, seed: int) -> Rows:
   """Seconds a generated frame: read, integrate, write back; one video."""
   calls = []
-  for get_config in SETTINGS.values():
-    config = get_config()
+  for experiment in SETTINGS.values():
+    config = experiment.get_config()
     config.seed = seed
     calls.append(_generator(config))
   seconds = timing.alternate(calls, repeats) / config.data.target

@@ -44,8 +44,8 @@ def make_clip(key: Key[Array, ''], config: WorldConfig) -> Clip:
   """
   build, which, walk, phases = jax.random.split(key, 4)
   scene = make_scene(build, config)
-  name = config.paths[jax.random.randint(which, (), 0, len(config.paths))]
-  cameras = make_path(walk, scene, name, config)
+  index = int(jax.random.randint(which, (), 0, len(config.paths)))
+  cameras = make_path(walk, scene, config.paths[index], config)
   time_s = jnp.arange(config.frames) / config.fps
   scene = keep_apart(phases, scene, cameras, time_s)
   return render(scene, cameras, time_s, config)

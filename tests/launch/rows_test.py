@@ -52,7 +52,8 @@ def test_worlds_rows(monkeypatch):
 
 @pytest.mark.slow
 def test_train_and_sample_rows_compare_with_and_without(monkeypatch):
-  settings = {name: window for name in ('memory', 'window')}
+  small = types.SimpleNamespace(get_config=window)
+  settings = {name: small for name in ('memory', 'window')}
   monkeypatch.setattr(rows, 'SETTINGS', settings)
   check(
     rows.train(1, 0), 'train_memory_steps_per_s', 'train_memory_over_window'

@@ -14,7 +14,13 @@ import ml_collections
 import numpy as np
 import pytest
 
-from experiments import bench, rooms_tiny, rooms_tiny_window, smoke
+from experiments import (
+  bench,
+  rooms_tiny,
+  rooms_tiny_cells,
+  rooms_tiny_window,
+  smoke,
+)
 from launch import build, sections
 from launch.runs import Settings
 from mirage_jax import trees
@@ -91,7 +97,7 @@ def test_the_window_differs_in_the_memory_alone():
 
 
 @pytest.mark.parametrize(
-  'experiment', [smoke, rooms_tiny, rooms_tiny_window, bench]
+  'experiment', [smoke, rooms_tiny, rooms_tiny_cells, rooms_tiny_window, bench]
 )
 def test_experiments_say_command_cost_and_expectation(experiment):
   name = experiment.__name__.replace('.', '/') + '.py'
