@@ -17,6 +17,6 @@ def get_config() -> ml_collections.ConfigDict:
   mirage_s.enlarge(config, size=128, patch=8)
   config.data.update(batch_size=512, history=20, context=4, target=12)
   config.model.transformer.update(width=1024, layers=12, heads=8)
-  config.model.transformer.update(remat='full', kernel='flash')
+  config.model.transformer.update(remat='full', kernel='auto')
   config.mesh.update(data=-1, fsdp=4)
   return config

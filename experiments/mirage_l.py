@@ -18,6 +18,6 @@ def get_config() -> ml_collections.ConfigDict:
   config.data.update(batch_size=512, history=20, context=8, target=16)
   config.memory.entries = 3 * 6 * 2**13  # 28 frames, if none overlap
   config.model.transformer.update(width=1536, layers=25, heads=12)
-  config.model.transformer.update(remat='full', kernel='flash')
+  config.model.transformer.update(remat='full', kernel='auto')
   config.mesh.update(data=-1, fsdp=4)
   return config

@@ -28,12 +28,23 @@ from mirage_jax.training.metrics import contact_sheet
 from mirage_jax.training.objective import Objective
 from mirage_jax.training.opening import check_params, open_checkpoint
 
+# What `auto` kernels are; plain elsewhere.
+LOOKUP = {'tpu': 'vmem'}
+ATTENTION = {'tpu': 'flash', 'gpu': 'cudnn'}
 
-def make_memory(config: ml_collections.ConfigDict, exact: bool):
+
+def make_memory(
+  config: ml_collections.ConfigDict, exact: bool, platform: str = ''
+):
   """The memory of `config.memory`; None for a window model.
 
   An exact memory is for rollouts, which are longer than the episodes of
   training: what `config.rollout_memory` says outranks `config.memory`.
+
+  Args:
+    config: the experiment.
+    exact: see above.
+    platform: what it is to run on, by default what JAX runs on here.
 
   Raises:
     ValueError: for an unknown kind.
@@ -54,6 +65,7 @@ def make_memory(config: ml_collections.ConfigDict, exact: bool):
     'width': config.source.width // cell,
     'window': config.data.context,
     'patch': config.model.patch,
+    'kernel': _kernel(settings.get('kernel', 'auto'), LOOKUP, platform),
   }
   fields = {field.name for field in dataclasses.fields(KINDS[kind])}
   settings |= {name: known[name] for name in fields & known.keys()}
@@ -61,14 +73,16 @@ def make_memory(config: ml_collections.ConfigDict, exact: bool):
 
 
 def make_model(
-  config: ml_collections.ConfigDict, exact: bool = False
+  config: ml_collections.ConfigDict, exact: bool = False, platform: str = ''
 ) -> Mirage:
-  """The world model; `exact` memories are for inference."""
+  """The world model; see `make_memory`."""
   settings = config.model.to_dict()
-  sections.check(VideoTransformer, 'model.transformer', settings['transformer'])
-  model = sections.call(
-    Mirage, 'model', settings | {'memory': make_memory(config, exact)}
-  )
+  transformer = settings['transformer']
+  sections.check(VideoTransformer, 'model.transformer', transformer)
+  kernel = transformer.get('kernel', 'plain')
+  transformer['kernel'] = _kernel(kernel, ATTENTION, platform)
+  settings['memory'] = make_memory(config, exact, platform)
+  model = sections.call(Mirage, 'model', settings)
   memory = model.memory
   whole = memory is not None and (memory.layers() or not memory.renders)
   if model.cell > 1 and whole:
@@ -77,6 +91,13 @@ def make_model(
       'pictures; expected 1'
     )
   return model
+
+
+def _kernel(kernel: str, kernels: dict[str, str], platform: str) -> str:
+  """The kernel of that name, or the one that is best on a platform."""
+  if kernel != 'auto':
+    return kernel
+  return kernels.get(platform or jax.default_backend(), 'plain')
 
 
 def make_source(config: ml_collections.ConfigDict, split: str = 'train'):

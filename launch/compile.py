@@ -62,6 +62,7 @@ HEADER = (
   'TFLOP/device',
   'counted',
   'GB moved',
+  'GB asked',
   'GB sent',
   'ms products',
   'ms memory',
@@ -87,6 +88,7 @@ class Figures:
     flops: on a device, of matrix products, loops counted.
     counted: the same, counted by hand; 0 for a program without any.
     moved: bytes to and from a device's memory, loops counted.
+    asked: of these, what lookups ask for; 0 where that is not counted.
     sent: bytes that a device sends, by kind of collective.
     compiler: XLA's own figures, which count the body of a loop once.
     cycles: the compiler's estimate of what runs on the device, 0 if it gives
@@ -103,6 +105,7 @@ class Figures:
   flops: float
   counted: float
   moved: float
+  asked: float
   sent: dict[str, float]
   compiler: dict[str, float]
   cycles: float
@@ -236,6 +239,7 @@ def measure(
     flops=cost.flops,
     counted=program.flops / len(devices),
     moved=cost.bytes,
+    asked=program.asked / len(devices),
     sent=dict(cost.collectives),
     compiler={
       name: float(xla[name])
@@ -266,6 +270,7 @@ def row(f: Figures) -> str:
     f'{f.flops / 1e12:.3f}',
     f'{f.counted / f.flops:.1%}' if f.counted else '',
     f'{f.moved / 1e9:.2f}',
+    f'{f.asked / 1e9:.3f} (x {f.moved / f.asked:.1f})' if f.asked else '',
     f'{sum(f.sent.values()) / 1e9:.2f}',
     *(f'{ms.get(x, 0):.2f}' for x in ('products', 'memory', 'links')),
     f'{f.utilisation:.0%}',

@@ -128,7 +128,8 @@ def open_memory(path: str, model: Mirage, checkpoints: Sequence[str]) -> Any:
       f'{len(checkpoints)}; give the one that wrote it'
     )
   memory, state = files.load(path)
-  if memory != model.memory:
+  same = model.memory is not None and type(memory) is type(model.memory)
+  if not same or files.layout(memory) != files.layout(model.memory):
     raise ValueError(
       f'{path} holds {memory}, but {checkpoints[0]} remembers by '
       f'{model.memory}; give the checkpoint that wrote it'

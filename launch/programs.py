@@ -1,6 +1,7 @@
 """What an experiment runs, lowered for devices that need not be here."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh
 
-from launch import build, sections
+from launch import build, lookups, sections
 from launch.runs import Run, Settings, make_run
 from mirage_jax import sharding, trees
 from mirage_jax.data.episodes import Episode
@@ -17,6 +18,7 @@ from mirage_jax.geometry.clips import Clip
 from mirage_jax.models import flops
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
+  Mirage,
   init_params,
   init_states,
   read_views,
@@ -36,12 +38,15 @@ class Program:
     flops: of its matrix products, counted by hand, over all devices; those of
       a write or a read are too few to count.
     arguments: shapes of what it is given and keeps, by kind.
+    asked: bytes that its lookups ask for, over all devices; counted for a
+      write and a read.
   """
 
   name: str
   lower: Callable[[], jax.stages.Lowered]
   flops: float
   arguments: dict[str, Any]
+  asked: float = 0.0
 
 
 def make_programs(
@@ -72,7 +77,7 @@ def _train(config: ml_collections.ConfigDict, run: Run) -> Program:
   return Program(
     'train',
     lambda: _lower(run.mesh, run.step, run.shapes, batch),
-    data.batch_size * flops.train_step(_sizes(config, written)),
+    data.batch_size * flops.train_step(_sizes(config, run.model, written)),
     {
       'parameters': run.shapes.params,
       'optimizer': run.shapes.opt_state,
@@ -85,7 +90,8 @@ def _train(config: ml_collections.ConfigDict, run: Run) -> Program:
 def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
   """A step of a rollout: sample a chunk, write it, read the next."""
   mesh, data = run.mesh, config.data
-  model = build.make_model(config, exact=True)
+  platform = mesh.devices.flat[0].platform
+  model = build.make_model(config, exact=True, platform=platform)
   sampler = build.make_sampler(config)
   size = config.source.height, config.source.width
   whole = sharding.batch_sharding(mesh)
@@ -111,15 +117,15 @@ def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
       model, params, key, context, cameras, states, sampler
     )[0]
 
-  def write(params, states, clip):
+  def write(params, states, clip, model=model):
     return write_frames(model, params, states, clip, True)
 
-  def read(params, states, cameras):
+  def read(params, states, cameras, model=model):
     return read_views(model, params, states, cameras, *size)
 
   calls = sampler.steps if sampler.kind == 'euler' else 2 * sampler.steps - 1
   count = data.batch_size * flops.sample_chunk(
-    _sizes(config, data.target if model.memory else 0), calls
+    _sizes(config, model, data.target if model.memory else 0), calls
   )
   held = {'parameters': params, 'memory': states}
   arguments = (params, key, context, target.cameras, states)
@@ -128,18 +134,14 @@ def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
   ]
   if states is None:
     return programs
-  return [
-    *programs,
-    Program(
-      'write', lambda: _lower(mesh, write, params, states, target), 0.0, held
-    ),
-    Program(
-      'read',
-      lambda: _lower(mesh, read, params, states, target.cameras),
-      0.0,
-      held,
-    ),
-  ]
+  plain = build.make_model(config, exact=True, platform='cpu')
+  for function, given in ((write, target), (read, target.cameras)):
+    lower = functools.partial(_lower, mesh, function, params, states, given)
+    alike = functools.partial(function, model=plain)
+    asked = lookups.count(alike, params, states, given)
+    name = function.__name__
+    programs.append(Program(name, lower, 0.0, held, asked))
+  return programs
 
 
 def _lower(mesh: Mesh, function: Any, *arguments: Any) -> jax.stages.Lowered:
@@ -149,9 +151,11 @@ def _lower(mesh: Mesh, function: Any, *arguments: Any) -> jax.stages.Lowered:
     return function.lower(*arguments)
 
 
-def _sizes(config: ml_collections.ConfigDict, written: int) -> flops.Sizes:
+def _sizes(
+  config: ml_collections.ConfigDict, model: Mirage, written: int
+) -> flops.Sizes:
   return flops.Sizes(
-    transformer=config.model.transformer.to_dict(),
+    transformer=dict(model.transformer),
     patch=config.model.patch,
     height=config.source.height,
     width=config.source.width,

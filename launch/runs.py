@@ -110,9 +110,10 @@ def make_run(
   update = sections.call(
     optimizer.make_optimizer, 'optimizer', config.optimizer
   )
-  model = build.make_model(config)
   sections.check(sharding.make_mesh, 'mesh', config.mesh)
   mesh = sharding.make_mesh(**config.mesh, devices=devices)
+  platform = mesh.devices.flat[0].platform
+  model = build.make_model(config, platform=platform)
   init = make_init(config, model, update, settings.ema > 0)
   shapes = jax.eval_shape(init, jax.random.key(config.seed))
   shardings = sharding.parameter_shardings(mesh, shapes)

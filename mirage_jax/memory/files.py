@@ -64,7 +64,7 @@ def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
       'scenes; save one file for each'
     )
   kind = {made: kind for kind, made in KINDS.items()}[type(memory)]
-  config = json.dumps(dataclasses.asdict(memory), sort_keys=True)
+  config = json.dumps(layout(memory), sort_keys=True)
   metadata = {'format': FORMAT, 'version': VERSION}
   metadata |= {'kind': kind, 'config': config}
   if hasattr(memory, 'capacity'):  # the state may have grown
@@ -82,6 +82,13 @@ def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
   except BaseException:
     os.unlink(temporary)
     raise
+
+
+def layout(memory: Kept) -> dict[str, Any]:
+  """The configuration that a state depends on: all but what computes it."""
+  values = dataclasses.asdict(memory)
+  values.pop('kernel', None)
+  return values
 
 
 def load(path: str | os.PathLike) -> tuple[Kept, Any]:

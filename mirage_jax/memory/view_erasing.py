@@ -113,13 +113,13 @@ def _sort_out(sums, plan, touched):
   for found, rows in zip(
     *map(np.asarray, (plan.found, plan.rows)), strict=True
   ):
-    rows = rows[found < len(sums)]
+    rows = rows[:, found < len(sums)]
     found = found[found < len(sums)]
     taken = rest[found]
     stays = ~touched[found]
-    for choice in range(rows.shape[1]):
-      np.subtract.at(rest, rows[:, choice], taken)
-      np.add.at(kept, rows[stays, choice], taken[stays])
+    for choice in rows:
+      np.subtract.at(rest, choice, taken)
+      np.add.at(kept, choice[stays], taken[stays])
   return kept, int((rest[:, 0] > 0.5).sum())
 
 

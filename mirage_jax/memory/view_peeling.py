@@ -17,11 +17,13 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.geometry.contraction import uncontract
 from mirage_jax.memory import view_bins, view_tables
+from mirage_jax.memory.rows import Table, make_table, make_taker
 from mirage_jax.memory.selecting import first_true
 from mirage_jax.memory.view_tables import COLUMNS, RECENT, WHOLE, Views
 
 PARTS = 16  # of the table; one of them is peeled at most in a round
 NAMING = 5  # columns that name an entry: weight, slot, position
+HALF = 2**16  # a key is kept in two columns, as float32 holds 24 bits
 
 
 @flax.struct.dataclass
@@ -30,12 +32,12 @@ class Plan:
 
   Attributes:
     found: `[n, k]` rows to read; the number of rows if there is none.
-    rows: `[n, k, c]` all rows of these entries.
+    rows: `[n, c, k]` all rows of these entries.
     naming: `[n, k, 5]` what names these entries: weight, slot, position.
   """
 
   found: Int[Array, 'n k']
-  rows: Int[Array, 'n k c']
+  rows: Int[Array, 'n c k']
   naming: Float[Array, 'n k 5']
 
 
@@ -67,17 +69,18 @@ def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
   sums = view_tables.as_float(state.entries)
   naming = jax.lax.stop_gradient(sums[:, :NAMING])
   plan = make_plan(config, views, naming)
-  rest = take_out(sums[:, NAMING:], plan)[0]
-  known = _in_rows(plan, plan.naming, config.entries)
+  rest = take_out(config, sums[:, NAMING:], plan)[0]
+  known = _in_rows(config, plan, plan.naming)
   held, slot, relative, _ = _means(config, views, known)
   relative = uncontract(relative * config.unit_m, config.radius_m)
   features = rest[:, COLUMNS - NAMING :] / jnp.maximum(known[:, :1], 0.5)
   if config.exact:
     features = features / 127.5 - 1
+  (centre,) = make_taker((views.centre,), config.kernel)(slot)
   return Surfels(
     held=held,
     slot=slot,
-    points=relative + views.centre[slot],
+    points=relative + centre,
     range_m=jnp.linalg.norm(relative, axis=-1),
     features=features,
     weight=known[:, 0] / view_bins.WEIGHTS,
@@ -98,59 +101,57 @@ def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
     found = jnp.where(alone, everywhere, config.entries)
     return Plan(found[None], _all_rows(config, key)[None], naming[None])
   most = config.entries // PARTS
+  sums = make_table(naming, config.kernel)
+  alone = make_table(alone[:, None], config.kernel)
+  key = make_table(key[:, None], config.kernel)
 
   def one_round(carry, _):
     sums, alone, key = carry
-    found = first_true(alone, most)
-    keys = jnp.asarray(key).at[found].get(mode='fill', fill_value=0)
-    twin = _named_before(config, alone, key, found, keys)
-    found = jnp.where(twin, config.entries, found)
+    found = first_true(alone.unpack()[:, 0], most)
     anything = jnp.arange(most, dtype=jnp.uint32)
-    keys = jnp.where(found < config.entries, keys, anything)
+    keys = jnp.where(found < config.entries, key.take(found)[:, 0], anything)
     rows = _all_rows(config, keys)
-    sums, taken = _remove(sums, found, rows)
+    twin = _named_before(config, alone, key, found, keys, rows)
+    found = jnp.where(twin, config.entries, found)
+    taken = sums.take(found)
+    sums = sums.add(rows, -taken)
     changed = rows.reshape(-1)
-    again = _alone(config, views, sums[changed], changed)
-    alone, key = (
-      old.at[changed].set(new)
-      for old, new in zip((alone, key), again, strict=True)
-    )
+    again, new = _alone(config, views, sums.take(changed), changed)
+    alone = alone.put(changed, again[:, None])
+    key = key.put(changed, new[:, None])
     return (sums, alone, key), Plan(found, rows, taken)
 
-  carry = (naming, alone, key)
+  carry = (sums, alone, key)
   return jax.lax.scan(one_round, carry, None, length=config.rounds)[1]
 
 
 def take_out(
-  sums: Float[Array, 'e c'], plan: Plan
+  config, sums: Float[Array, 'e c'], plan: Plan
 ) -> tuple[Float[Array, 'e c'], Float[Array, 'e c']]:
   """The entries of a plan, each in one of its rows, and what they leave."""
-  sums, taken = jax.lax.scan(
-    lambda sums, step: _remove(sums, step.found, step.rows), sums, plan
-  )
-  return _in_rows(plan, taken, len(sums)), sums
+
+  def one_round(table, step):
+    taken = table.take(step.found)
+    return table.add(step.rows, -taken), taken
+
+  left, taken = jax.lax.scan(one_round, make_table(sums, config.kernel), plan)
+  return _in_rows(config, plan, taken), left.unpack()
 
 
-def _in_rows(plan: Plan, taken: Float[Array, 'n k c'], rows: int):
+def _in_rows(config, plan: Plan, taken: Float[Array, 'n k c']):
   """What was taken in the rounds of a plan, each in the row it was found in."""
   columns = taken.shape[-1]
-  entries = jnp.zeros((rows, columns), taken.dtype)
+  empty = jnp.zeros((config.entries, columns), taken.dtype)
+  table = make_table(empty, config.kernel)
   found = plan.found.reshape(-1)
-  return entries.at[found].set(taken.reshape(-1, columns), mode='drop')
-
-
-def _remove(sums, found, rows):
-  """Sums without the entries read at `found`, and these entries."""
-  taken = sums.at[found].get(mode='fill', fill_value=0)
-  for i in range(rows.shape[-1]):
-    sums = sums.at[rows[:, i]].add(-taken)
-  return sums, taken
+  return table.add(found[None], taken.reshape(-1, columns)).unpack()
 
 
 def _all_rows(config, key):
-  """`[..., c]` the rows of keys."""
-  rows = [view_bins.rows_of(config, key, i) for i in range(config.choices)]
-  return jnp.stack(rows, axis=-1)
+  """`[c, ...]` the rows of keys."""
+  return jnp.stack(
+    [view_bins.rows_of(config, key, i) for i in range(config.choices)]
+  )
 
 
 def _means(config, views: Views, sums: Float[Array, 'e c']):
@@ -160,8 +161,11 @@ def _means(config, views: Views, sums: Float[Array, 'e c']):
   whole = jnp.abs(mean[:, 1] - slot) < WHOLE
   slot = jnp.clip(slot.astype(jnp.int32), 0, config.views - 1)
   relative = mean[:, 2:5]
-  key = view_bins.bin_key(config, views.key[slot], relative)
-  held = (sums[:, 0] > 0.5) & whole & views.held[slot]
+  # A view's key, and whether there is one.
+  named = jnp.stack([views.key, views.held.astype(views.key.dtype)], axis=1)
+  view, known = make_table(named, config.kernel).take(slot).T
+  key = view_bins.bin_key(config, view, relative)
+  held = (sums[:, 0] > 0.5) & whole & (known > 0)
   return held, slot, relative, key
 
 
@@ -169,16 +173,16 @@ def _alone(config, views: Views, sums, at: Int[Array, 'r']):
   """Whether the rows `at`, with these sums, hold one entry alone; its key."""
   held, _, _, key = _means(config, views, sums)
   part = at // (config.entries // config.choices)
-  rows = _all_rows(config, key)
-  here = jnp.take_along_axis(rows, part[:, None], axis=1)[:, 0]
+  here = view_bins.rows_of(config, key, 0)
+  for i in range(1, config.choices):
+    here = jnp.where(part == i, view_bins.rows_of(config, key, i), here)
   return held & (here == at), key
 
 
-def _named_before(config, alone, key, found, keys):
+def _named_before(config, alone: Table, key: Table, found, keys, rows):
   """Whether an earlier row of an entry, found in a row, names it, too."""
   part = found // (config.entries // config.choices)
-  named = jnp.zeros(found.shape, bool)
-  for i in range(config.choices - 1):
-    row = view_bins.rows_of(config, keys, i)
-    named = named | ((part > i) & alone[row] & (key[row] == keys))
-  return named
+  before = jnp.arange(config.choices - 1)[:, None] < part
+  earlier = rows[:-1]
+  same = key.take(earlier)[..., 0] == keys
+  return (same & alone.take(earlier)[..., 0] & before).any(0)

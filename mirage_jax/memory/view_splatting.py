@@ -18,6 +18,7 @@ from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.contraction import contract, uncontract
 from mirage_jax.memory import view_peeling, view_tables
 from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.rows import make_table, make_taker
 from mirage_jax.memory.selecting import first_true
 
 ORDER_BITS = 31  # of the rank of a view cell, and of a depth within it
@@ -29,9 +30,20 @@ def read(config, state, cameras: Cameras, height: int, width: int) -> Readout:
   local = pinhole.relative_to(cameras, state.frame)
   views = view_tables.view_cells(config, state)
   surfels = view_peeling.surfels(config, state, views)
+  take = make_taker(
+    (
+      jnp.where(surfels.held, _aged_slot(config, surfels) + 1, 0),
+      surfels.points,
+      surfels.range_m,
+      surfels.weight,
+      surfels.features,
+    ),
+    config.kernel,
+  )
   lost = jnp.where(state.overflow, jnp.nan, 1.0)
   readout = jax.lax.map(
-    lambda camera: draw(config, views, surfels, camera, height, width), local
+    lambda camera: draw(config, views, surfels, take, camera, height, width),
+    local,
   )
   return jax.tree.map(lambda x: x * lost, readout)
 
@@ -60,8 +72,8 @@ def _aged_slot(config, surfels):
   return surfels.slot + jnp.where(surfels.recent, 0, config.views)
 
 
-def draw(config, views, surfels, camera, height, width) -> Readout:
-  """One view `[h, w, ...]` of surfels."""
+def draw(config, views, surfels, take, camera, height, width) -> Readout:
+  """One view `[h, w, ...]` of surfels; `take` gives what to draw of them."""
   distance = view_distance(config, views, camera)
   distance = jnp.concatenate([distance, distance + config.older_distance])
   nearest_first = jnp.argsort(distance)
@@ -74,11 +86,11 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   inside = inside & (pixel > -reach).all(-1)
   inside = inside & (pixel < jnp.array([width, height]) + reach).all(-1)
   chosen = _choose(config, surfels, rank, inside)
-  take = lambda x: x.at[chosen].get(mode='fill', fill_value=0)
-  held, slot, depth, pixel = map(
-    take, (surfels.held, _aged_slot(config, surfels), depth, pixel)
-  )
-  size = take(surfels.range_m) * config.bin_rad * config.spread
+  slot, points, range_m, weight, features = take(chosen)
+  uv, depth = pinhole.project(camera, points)
+  pixel = uv * jnp.array([width, height])
+  held, slot = slot > 0, jnp.maximum(slot - 1, 0)
+  size = range_m * config.bin_rad * config.spread
   radius = size / jnp.maximum(depth, 1e-3) * camera.intrinsics[0] * width / 2
   radius = jnp.clip(radius, 0.5, reach)
   depth_bits = ORDER_BITS - math.ceil(math.log2(rank.shape[0]))
@@ -87,10 +99,10 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   order = (rank[slot] << depth_bits) + steps.astype(jnp.int32)
   offset = distance[slot] - distance.min()
   nearness = jnp.exp(jnp.maximum(-offset / config.view_reach, FAINTEST))
-  evidence = jnp.minimum(take(surfels.weight), 1)
+  evidence = jnp.minimum(weight, 1)
   made = views.generated[slot % config.views].astype(jnp.float32)
   columns = jnp.concatenate(
-    [take(surfels.features), jnp.stack([depth, evidence, made], axis=1)], axis=1
+    [features, jnp.stack([depth, evidence, made], axis=1)], axis=1
   )
   shifts = _shifts(reach)
   cover = lambda shift: _cover(shift, pixel, radius, held, height, width)
@@ -102,20 +114,22 @@ def draw(config, views, surfels, camera, height, width) -> Readout:
   front, _ = jax.lax.scan(find, front, shifts)
   nearest = (front & (2**depth_bits - 1)) * depth_step
   nearest = uncontract(nearest[:, None], config.radius_m)[:, 0]
+  take_nearest = make_taker((nearest[:-1],), config.kernel)
   front_rank = jnp.minimum(front[:-1] >> depth_bits, rank.shape[0] - 1)
   front_distance = distance[nearest_first[front_rank]]
 
   def blend(total, shift):
     target, closeness = cover(shift)
-    apart = jnp.abs(depth - nearest[target])
-    same = apart < config.same_surface * nearest[target]
+    (front_depth,) = take_nearest(target)
+    same = jnp.abs(depth - front_depth) < config.same_surface * front_depth
     share = jnp.where(same, closeness * nearness, 0)[:, None]
     drop = jnp.concatenate([columns * share, share], axis=1)
-    return total.at[target].add(drop), None
+    return total.add(target[None], drop), None
 
-  total = jnp.zeros((height * width + 1, columns.shape[1] + 1))
+  total = jnp.zeros((height * width, columns.shape[1] + 1))
+  total = make_table(total, config.kernel)
   total, _ = jax.lax.scan(blend, total, shifts)
-  return _finish(config, total[:-1], front_distance, height, width)
+  return _finish(config, total.unpack(), front_distance, height, width)
 
 
 def _shifts(reach: int) -> Int[Array, 'k 2']:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Bool, Float, UInt32
 from mirage_jax.memory import accumulators, view_bins
 from mirage_jax.memory.accumulators import Wide
+from mirage_jax.memory.rows import make_table
 
 RECENT = 5  # the column of recent weight
 COLUMNS = 6  # weight, slot, position (3), recent weight; features follow
@@ -107,43 +108,41 @@ def write(config, state: ViewGridState, observation, sign: int):
   rows = [
     view_bins.rows_of(config, observation.key, i) for i in range(config.choices)
   ]
-  view_rows = observation.view_slot[:, None]
+  view_rows = observation.view_slot[None]
   view_values = (sign * observation.view_content).astype(dtype)
   largest = view_bins.WEIGHTS * view_bins.largest(config)
-  entries, over = _add(state.entries, jnp.stack(rows, 1), values, largest)
+  entries, over = _add(config, state.entries, jnp.stack(rows), values, largest)
   largest = view_bins.largest(config)
-  views, over_views = _add(state.views, view_rows, view_values, largest)
+  views, over_views = _add(config, state.views, view_rows, view_values, largest)
   overflow = state.overflow | over | over_views
   return dataclasses.replace(
     state, entries=entries, views=views, overflow=overflow
   )
 
 
-def _add(sums: Sums, rows, values, largest: int):
+def _add(config, sums: Sums, rows, values, largest: int):
   """Sums with each value added to its rows, and whether any left its range.
 
   Args:
+    config: settings of the grid.
     sums: `[e, c]`.
-    rows: `[p, k]`, all different for one value.
+    rows: `[k, p]`, all different for one value.
     values: `[p, c]`, of at most `largest`.
     largest: see above.
   """
   if not isinstance(sums, Wide):
-    return _scatter(sums, rows, values), jnp.zeros((), bool)
+    return _scatter(config, sums, rows, values), jnp.zeros((), bool)
   overflow = jnp.zeros((), bool)
-  for part in accumulators.pieces(len(rows), largest):
+  for part in accumulators.pieces(rows.shape[1], largest):
     delta = jnp.zeros(sums.low.shape, jnp.int32)
-    delta = _scatter(delta, rows[part], values[part])
+    delta = _scatter(config, delta, rows[:, part], values[part])
     sums, over = accumulators.add(sums, delta)
     overflow = overflow | over
   return sums, overflow
 
 
-def _scatter(sums: Array, rows, values):
-  count = rows.shape[1]
-  return (
-    jnp.asarray(sums).at[rows.T.reshape(-1)].add(jnp.tile(values, (count, 1)))
-  )
+def _scatter(config, sums: Array, rows, values):
+  return make_table(sums, config.kernel).add(rows, values).unpack()
 
 
 def view_cells(config, state: ViewGridState) -> Views:

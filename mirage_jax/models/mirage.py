@@ -1,6 +1,6 @@
 """The world model: a video transformer that reads and writes a memory."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -18,6 +18,7 @@ from mirage_jax.models.video import CHANNELS
 from mirage_jax.models.video_transformer import VideoTransformer
 from mirage_jax.nn.attention import KeysValues
 from mirage_jax.nn.embeddings import patchify, unpatchify
+from mirage_jax.sharding import RULES
 
 RAY_CELLS = 2  # Pluecker rays along a side of a token
 FEATURE_CELLS = 4  # cells of pooled memory features along a side of a token
@@ -269,7 +270,15 @@ def write_frames(
   def write(state, clip):
     return model.apply(params, state, clip, generated, method='write')
 
-  return jax.vmap(write)(states, video_lib.fill_masks(clip))
+  return _each_scene(model, write)(states, video_lib.fill_masks(clip))
+
+
+def _each_scene(model: Mirage, function: Callable[..., Any]):
+  """`function` of one scene over a batch; the mesh divides kernels by it."""
+  mesh = jax.sharding.get_abstract_mesh()
+  kernel = getattr(model.memory, 'kernel', 'plain') != 'plain'
+  axes = RULES['batch'] if kernel and not mesh.empty else None
+  return jax.vmap(function, spmd_axis_name=axes)
 
 
 def make_room(model: Mirage, states: Any, pixels: int) -> Any:
@@ -300,7 +309,7 @@ def read_views(
   def read(state, cameras):
     return model.apply(params, state, cameras, height, width, method='read')
 
-  return jax.vmap(read)(states, cameras)
+  return _each_scene(model, read)(states, cameras)
 
 
 def context_video(clip: Clip) -> Float[Array, 'b c h w 5']:

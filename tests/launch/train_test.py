@@ -16,6 +16,7 @@ import pytest
 
 from experiments import (
   bench,
+  mirage_b,
   rooms_tiny,
   rooms_tiny_cells,
   rooms_tiny_window,
@@ -94,6 +95,24 @@ def test_the_window_differs_in_the_memory_alone():
   other = rooms_tiny.get_config()
   other.memory.kind = 'none'
   assert other.to_dict() == rooms_tiny_window.get_config().to_dict()
+
+
+@pytest.mark.parametrize(
+  ('platform', 'attention', 'lookups'),
+  [
+    ('tpu', 'flash', 'vmem'),
+    ('gpu', 'cudnn', 'plain'),
+    ('cpu', 'plain', 'plain'),
+  ],
+)
+def test_kernels_are_those_of_the_platform(platform, attention, lookups):
+  config = mirage_b.get_config()
+  model = build.make_model(config, platform=platform)
+  assert model.transformer['kernel'] == attention
+  assert model.memory.kernel == lookups
+  config.memory.kernel = config.model.transformer.kernel = 'plain'
+  model = build.make_model(config, platform=platform)
+  assert {model.transformer['kernel'], model.memory.kernel} == {'plain'}
 
 
 @pytest.mark.parametrize(
