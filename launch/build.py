@@ -1,6 +1,5 @@
 """The composition root: every part of an experiment from its config."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -8,96 +7,31 @@ import jax
 import ml_collections
 import numpy as np
 
-from launch import sections
+from mirage_jax import assembly, sections
 from mirage_jax.data.pipeline import make_pipeline as pipeline
 from mirage_jax.data.sources import open_source
 from mirage_jax.flow import LogitNormal, Sampler
 from mirage_jax.geometry.clips import take_frames
-from mirage_jax.memory.files import KINDS
-from mirage_jax.models import cells
+from mirage_jax.memory.contract import Memory
 from mirage_jax.models.generate import generate_chunk
-from mirage_jax.models.mirage import (
-  Mirage,
-  init_params,
-  init_states,
-  write_frames,
-)
+from mirage_jax.models.mirage import Mirage, init_states, write_frames
 from mirage_jax.models.video import decode_colour, fill_masks
-from mirage_jax.models.video_transformer import VideoTransformer
 from mirage_jax.training.metrics import contact_sheet
 from mirage_jax.training.objective import Objective
-from mirage_jax.training.opening import check_params, open_checkpoint
-
-# What `auto` kernels are; plain elsewhere.
-LOOKUP = {'tpu': 'vmem'}
-ATTENTION = {'tpu': 'flash', 'gpu': 'cudnn'}
 
 
 def make_memory(
   config: ml_collections.ConfigDict, exact: bool, platform: str = ''
-):
-  """The memory of `config.memory`; None for a window model.
-
-  An exact memory is for rollouts, which are longer than the episodes of
-  training: what `config.rollout_memory` says outranks `config.memory`.
-
-  Args:
-    config: the experiment.
-    exact: see above.
-    platform: what it is to run on, by default what JAX runs on here.
-
-  Raises:
-    ValueError: for an unknown kind.
-  """
-  settings = config.memory.to_dict()
-  kind = settings.pop('kind')
-  if exact:
-    settings |= config.rollout_memory.to_dict()
-  if kind == 'none':
-    return None
-  if kind not in KINDS:
-    raise ValueError(f'unknown memory {kind!r}; have none, {", ".join(KINDS)}')
-  cell = config.model.get('cell', 1)
-  known = {
-    'features': cells.num_features(cell, config.model.learned_features),
-    'exact': exact,
-    'height': config.source.height // cell,
-    'width': config.source.width // cell,
-    'window': config.data.context,
-    'patch': config.model.patch,
-    'kernel': _kernel(settings.get('kernel', 'auto'), LOOKUP, platform),
-  }
-  fields = {field.name for field in dataclasses.fields(KINDS[kind])}
-  settings |= {name: known[name] for name in fields & known.keys()}
-  return sections.call(KINDS[kind], 'memory', settings)
+) -> Memory | None:
+  """The memory of an experiment; see `assembly.make_memory`."""
+  return assembly.make_memory(config.to_dict(), exact, platform)
 
 
 def make_model(
   config: ml_collections.ConfigDict, exact: bool = False, platform: str = ''
 ) -> Mirage:
-  """The world model; see `make_memory`."""
-  settings = config.model.to_dict()
-  transformer = settings['transformer']
-  sections.check(VideoTransformer, 'model.transformer', transformer)
-  kernel = transformer.get('kernel', 'plain')
-  transformer['kernel'] = _kernel(kernel, ATTENTION, platform)
-  settings['memory'] = make_memory(config, exact, platform)
-  model = sections.call(Mirage, 'model', settings)
-  memory = model.memory
-  whole = memory is not None and (memory.layers() or not memory.renders)
-  if model.cell > 1 and whole:
-    raise ValueError(
-      f'model.cell is {model.cell}, but a {config.memory.kind} keeps whole '
-      'pictures; expected 1'
-    )
-  return model
-
-
-def _kernel(kernel: str, kernels: dict[str, str], platform: str) -> str:
-  """The kernel of that name, or the one that is best on a platform."""
-  if kernel != 'auto':
-    return kernel
-  return kernels.get(platform or jax.default_backend(), 'plain')
+  """The world model of an experiment; see `assembly.make_model`."""
+  return assembly.make_model(config.to_dict(), exact, platform)
 
 
 def make_source(config: ml_collections.ConfigDict, split: str = 'train'):
@@ -132,31 +66,7 @@ def make_objective(config: ml_collections.ConfigDict, model: Mirage):
 
 def make_sampler(config: ml_collections.ConfigDict) -> Sampler:
   """The sampler of `config.sampler`."""
-  return sections.call(Sampler, 'sampler', config.sampler)
-
-
-def load_model(
-  checkpoint: str, exact: bool = True
-) -> tuple[Mirage, Any, ml_collections.ConfigDict]:
-  """A trained model, its variables and its config.
-
-  Args:
-    checkpoint: a workdir, a released folder, or the name of a shipped model.
-    exact: whether memories add integers (order-free) instead of floats.
-
-  Raises:
-    FileNotFoundError: there is no such checkpoint.
-    ValueError: it is damaged, or of another architecture.
-  """
-  opened = open_checkpoint(checkpoint)
-  config = ml_collections.ConfigDict(opened.config)
-  model = make_model(config, exact)
-  height, width = config.source.height, config.source.width
-  expected = jax.eval_shape(
-    lambda key: init_params(model, key, height, width), jax.random.key(0)
-  )
-  check_params(opened.params, expected, checkpoint)
-  return model, opened.params, config
+  return assembly.make_sampler(config.to_dict())
 
 
 def make_sample_sheet(

@@ -7,10 +7,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import ml_collections
 
-from launch import build
-from mirage_jax import trees
+from mirage_jax import assembly, trees
+from mirage_jax.assembly import Trained
 from mirage_jax.evaluation.rollouts import ModelPlayer
 from mirage_jax.memory import files
 from mirage_jax.models.mirage import Mirage
@@ -21,27 +20,33 @@ class Entrant:
   """A checkpoint that plays.
 
   Attributes:
-    model: the world model.
-    params: its variables.
-    config: the experiment that made it.
-    player: the closed loop with the config's sampler.
+    trained: the model.
+    player: the closed loop with its sampler.
   """
 
-  model: Mirage
-  params: Any
-  config: ml_collections.ConfigDict
+  trained: Trained
   player: ModelPlayer
+
+  @property
+  def model(self) -> Mirage:
+    """The world model."""
+    return self.trained.model
 
   @property
   def window(self) -> tuple[int, int]:
     """Frames of the window, and frames generated at once."""
-    return self.config.data.context, self.config.data.target
+    return self.trained.window
+
+  @property
+  def size(self) -> tuple[int, int]:
+    """Height and width of its frames."""
+    return self.trained.size
 
   @property
   def identity(self) -> str:
     """All that decides how it plays, beside the episodes."""
     player = dataclasses.replace(self.player, params=None, progress=None)
-    return f'{player} {trees.fingerprint(self.params)}'
+    return f'{player} {trees.fingerprint(self.trained.params)}'
 
   @property
   def memory_layers(self) -> nn.Module | None:
@@ -50,12 +55,8 @@ class Entrant:
     layers = None if memory is None else memory.layers()
     if layers is None:
       return None
-    return layers.bind({'params': self.params['params']['memory_layers']})
-
-  @property
-  def size(self) -> tuple[int, int]:
-    """Height and width of its frames."""
-    return self.config.source.height, self.config.source.width
+    params = self.trained.params['params']['memory_layers']
+    return layers.bind({'params': params})
 
 
 def names_of(checkpoints: Sequence[str]) -> list[str]:
@@ -98,20 +99,18 @@ def open_entrants(
   """
   entrants = {}
   for name, checkpoint in zip(names_of(checkpoints), checkpoints, strict=True):
-    model, params, config = build.load_model(checkpoint)
+    trained = assembly.load(checkpoint)
+    model = trained.model
     state = open_memory(memory, model, checkpoints) if memory else None
-    if steps is not None:
-      config.sampler.steps = steps
     player = ModelPlayer(
       model,
-      jax.tree.map(jax.numpy.asarray, params),
-      build.make_sampler(config),
-      config.data.context,
-      config.data.target,
+      jax.tree.map(jax.numpy.asarray, trained.params),
+      assembly.make_sampler(trained.settings, steps),
+      *trained.window,
       writes_generated,
       state,
     )
-    entrants[name] = Entrant(model, params, config, player)
+    entrants[name] = Entrant(trained, player)
   sizes = {name: x.size for name, x in entrants.items()}
   if len(set(sizes.values())) > 1:
     raise ValueError(
@@ -128,8 +127,7 @@ def open_memory(path: str, model: Mirage, checkpoints: Sequence[str]) -> Any:
       f'{len(checkpoints)}; give the one that wrote it'
     )
   memory, state = files.load(path)
-  same = model.memory is not None and type(memory) is type(model.memory)
-  if not same or files.layout(memory) != files.layout(model.memory):
+  if not files.alike(memory, model.memory):
     raise ValueError(
       f'{path} holds {memory}, but {checkpoints[0]} remembers by '
       f'{model.memory}; give the checkpoint that wrote it'

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh
 
-from launch import build, lookups, sections
+from launch import build, lookups
 from launch.runs import Run, Settings, make_run
-from mirage_jax import sharding, trees
+from mirage_jax import sections, sharding, trees
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.models import flops

@@ -10,9 +10,8 @@ from typing import Any
 
 from absl import flags, logging
 
-from launch import build
 from launch.errors import run_program
-from mirage_jax import trees
+from mirage_jax import assembly, trees
 from mirage_jax.training import opening, released
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'A workdir, or a model.')
@@ -33,7 +32,7 @@ def main(_) -> dict[str, Any]:
     missing = 'checkpoint' if _CHECKPOINT.value is None else 'output'
     raise ValueError(f'--{missing} is missing; see --help')
   model = opening.open_checkpoint(_CHECKPOINT.value, _STEP.value)
-  build.load_model(_CHECKPOINT.value)  # refuses what this code cannot run
+  assembly.load(_CHECKPOINT.value)  # refuses what this code cannot run
   if _COMMIT.value is not None:
     model = dataclasses.replace(model, commit=_COMMIT.value)
   size = released.export(_OUTPUT.value, model)

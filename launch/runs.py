@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import ml_collections
 from jax.sharding import Mesh
 
-from launch import build, sections
-from mirage_jax import sharding, trees
+from launch import build
+from mirage_jax import sections, sharding, trees
 from mirage_jax.models.mirage import Mirage, init_params
 from mirage_jax.training import optimizer, state
 from mirage_jax.training.step import make_train_step

@@ -18,10 +18,10 @@ import ml_collections
 from absl import flags, logging
 from ml_collections import config_flags
 
-from launch import build, cluster, sections
+from launch import build, cluster
 from launch.errors import run_program
 from launch.runs import Run, Settings, make_run
-from mirage_jax import sharding, trees
+from mirage_jax import sections, sharding, trees
 from mirage_jax.training import (
   metrics,
   released,

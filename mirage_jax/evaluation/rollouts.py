@@ -18,18 +18,11 @@ import numpy as np
 
 from mirage_jax.arrays import Array, Key
 from mirage_jax.flow import Sampler
-from mirage_jax.geometry.clips import Clip, join_frames, take_frames
+from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Readout
-from mirage_jax.models.generate import generate_chunk
-from mirage_jax.models.mirage import (
-  Mirage,
-  init_states,
-  make_room,
-  write_frames,
-)
+from mirage_jax.models.mirage import Mirage
+from mirage_jax.models.streaming import Session, Stream
 from mirage_jax.models.video import fill_masks
-
-WRITTEN_AT_ONCE = 16  # observed frames
 
 
 @flax.struct.dataclass
@@ -50,21 +43,6 @@ class Rollout:
 
 # (clips [b, s], number observed, key) -> the frames after the observed ones.
 Player = Callable[[Clip, int, Key[Array, '']], Rollout]
-
-
-def window_of(clip: Clip, context: int) -> Clip:
-  """The last `context` frames of `[b, t]`; the first is repeated if too few."""
-  frames = clip.time_s.shape[1]
-  index = np.clip(np.arange(frames - context, frames), 0, None)
-  return fill_masks(take_frames(clip, index, axis=1))
-
-
-def pad_frames(clip: Clip, multiple: int, observed: int) -> Clip:
-  """Repeats the last frame until the frames after `observed` fill chunks."""
-  frames = clip.time_s.shape[1]
-  total = observed + -(-(frames - observed) // multiple) * multiple
-  index = np.minimum(np.arange(total), frames - 1)
-  return take_frames(clip, index, axis=1)
 
 
 def check_observed(frames: int, observed: int) -> None:
@@ -113,65 +91,38 @@ class ModelPlayer:
     check_observed(frames, observed)
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
     given = take_frames(clips, slice(observed), axis=1)
-    states = self._first_states(clips)
     memory = self.model.memory
-    told = frames if memory is not None and memory.foresees else observed
-    for start in range(0, told, WRITTEN_AT_ONCE):
-      stop = min(start + WRITTEN_AT_ONCE, told)
-      some = take_frames(clips, slice(start, stop), axis=1)
-      states = self._make_room(states, some)
-      states = self._write(self.params, states, some)
-    window = window_of(given, self.context)
-    padded = pad_frames(clips, self.target, observed)
-    starts = range(observed, padded.time_s.shape[1], self.target)
+    foresees = memory is not None and memory.foresees
+    session = self._start(clips)
+    session = self._stream.write(session, clips if foresees else given)
+    session = self._stream.watch(session, given)
+    starts = range(observed, frames, self.target)
     parts = []
     for i, start in enumerate(starts):
-      views = take_frames(padded, slice(start, start + self.target), axis=1)
-      made, window, readout = self._generate(
-        self.params, jax.random.fold_in(key, i), window, views, states
+      views = take_frames(clips, slice(start, start + self.target), axis=1)
+      made, readout, session = self._stream.generate(
+        session, jax.random.fold_in(key, i), views.cameras, views.time_s
       )
       if self.writes_generated:
-        states = self._make_room(states, made)
-        states = self._write_generated(self.params, states, made)
+        session = self._stream.remember(session, made)
       parts.append(jax.tree.map(np.asarray, (made, readout)))
       if self.progress is not None:
         self.progress(i + 1, len(starts))
-    made, readout = jax.tree.map(
-      lambda *x: np.concatenate(x, 1)[:, : frames - observed], *parts
-    )
-    return Rollout(made, readout, states)
+    made, readout = jax.tree.map(lambda *x: np.concatenate(x, 1), *parts)
+    return Rollout(made, readout, session.states)
 
-  def _first_states(self, clips: Clip) -> Any:
+  def _start(self, clips: Clip) -> Session:
     if self.memory is None:
-      return init_states(self.model, clips.world_from_camera[:, 0])
+      return self._stream.start(clips.world_from_camera[:, 0])
     episodes = clips.time_s.shape[0]
-    return jax.tree.map(
-      lambda x: jnp.broadcast_to(x, (episodes, *x.shape)), self.memory
+    return Session(
+      states=jax.tree.map(
+        lambda x: jnp.broadcast_to(x, (episodes, *x.shape)), self.memory
+      )
     )
 
-  def _make_room(self, states: Any, clips: Clip) -> Any:
-    return make_room(self.model, states, clips.depth_m[0].size)
-
   @functools.cached_property
-  def _write(self):
-    return jax.jit(functools.partial(write_frames, self.model, generated=False))
-
-  @functools.cached_property
-  def _write_generated(self):
-    write = functools.partial(write_frames, self.model, generated=True)
-    return jax.jit(write, donate_argnums=1)
-
-  @functools.cached_property
-  def _generate(self):
-    @jax.jit
-    def generate(params, key, window, views, states):
-      frames, readout = generate_chunk(
-        self.model, params, key, window, views.cameras, states, self.sampler
-      )
-      clip = frames.to_clip(views.cameras, views.time_s)
-      if readout is not None:
-        readout = dataclasses.replace(readout, recalled=None)
-      window = window_of(join_frames(window, clip), self.context)
-      return clip, window, readout
-
-    return generate
+  def _stream(self) -> Stream:
+    return Stream(
+      self.model, self.params, self.sampler, self.context, self.target
+    )

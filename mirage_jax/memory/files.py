@@ -91,6 +91,12 @@ def layout(memory: Kept) -> dict[str, Any]:
   return values
 
 
+def alike(first: Any, second: Any) -> bool:
+  """Whether the states of one memory are the other's, too."""
+  kinds = {type(first), type(second)}
+  return len(kinds) == 1 and layout(first) == layout(second)
+
+
 def load(path: str | os.PathLike) -> tuple[Kept, Any]:
   """Reads what `save` wrote.
 

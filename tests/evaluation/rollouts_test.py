@@ -12,6 +12,7 @@ from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.frame_bank import FrameBank
 from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.memory.oracle import Oracle
+from mirage_jax.models import streaming
 from mirage_jax.models.mirage import Mirage, init_params
 
 SIZE, FRAMES = 16, 9
@@ -124,7 +125,7 @@ def test_without_a_memory_only_the_window_reaches_the_model(alone_and_told):
 def test_one_observed_frame_fills_the_window(remembering):
   made = remembering(wall(), 1, jax.random.key(0))
   assert made.clip.rgb.shape[1] == FRAMES - 1
-  window = rollouts.window_of(take_frames(wall(), slice(1), axis=1), 3)
+  window = streaming.window_of(take_frames(wall(), slice(1), axis=1), 3)
   assert window.rgb.shape[1] == 3 and window.dynamic is not None
 
 
@@ -141,13 +142,6 @@ def test_nothing_to_see_or_to_generate_is_refused(observed, alone_and_told):
     alone_and_told[0](wall(), observed, jax.random.key(0))
 
 
-def test_padding_repeats_the_last_camera():
-  padded = rollouts.pad_frames(wall(), 4, 3)
-  assert padded.time_s.shape[1] == 11
-  np.testing.assert_array_equal(padded.time_s[:, 9:], FRAMES - 1)
-  assert jnp.shape(rollouts.pad_frames(wall(), 3, 3).time_s)[1] == FRAMES
-
-
 def test_an_oracle_is_told_what_will_come():
   clip = wall()
   made = player(Oracle(SIZE, SIZE, capacity=4))(clip, 4, jax.random.key(0))
@@ -160,8 +154,8 @@ def test_an_oracle_is_told_what_will_come():
 def test_a_bank_is_played_and_keeps_what_was_generated():
   bank = FrameBank(SIZE, SIZE, frames=2, window=2, capacity=4)
   made = player(bank)(wall(), 4, jax.random.key(0))
-  # 5 frames are generated in two chunks of 3.
-  assert made.states.count.tolist() == [10, 10]
+  # 4 observed and 5 generated; a chunk of 3 is cut to the 2 asked for.
+  assert made.states.count.tolist() == [9, 9]
   generated = made.states.rows.generated[0].tolist()
   assert generated == [False] * 4 + [True] * 6 + [False] * 6
   assert not made.states.overflow.any()

@@ -22,9 +22,9 @@ from experiments import (
   rooms_tiny_window,
   smoke,
 )
-from launch import build, sections
+from launch import build
 from launch.runs import Settings
-from mirage_jax import trees
+from mirage_jax import sections, trees
 from mirage_jax.memory import files
 from mirage_jax.training import metrics, optimizer, workdirs
 from mirage_jax.training.checkpoints import load_params
