@@ -1,14 +1,21 @@
 """Mirage: video generation with a persistent spatial memory."""
 
+import importlib
 from typing import Any
 
-__all__ = ['World', 'load_pretrained']
+# Where the public names are; imported when first used, as few need them all.
+_PUBLIC = {
+  'World': 'mirage_jax.world',
+  'load_pretrained': 'mirage_jax.world',
+  'open_source': 'mirage_jax.data.sources',
+  'take_frames': 'mirage_jax.geometry.clips',
+  'Box': 'mirage_jax.memory.regions',
+  'Sphere': 'mirage_jax.memory.regions',
+}
+__all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
-  """The public names, imported when first used: few parts need all others."""
-  if name in __all__:
-    from mirage_jax import world
-
-    return getattr(world, name)
+  if name in _PUBLIC:
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
   raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
