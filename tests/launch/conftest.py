@@ -12,7 +12,12 @@ import types
 import pytest
 from absl import flags
 
-PROGRAMS = ('launch.evaluate', 'launch.prepare', 'launch.sample')
+PROGRAMS = (
+  'launch.evaluate',
+  'launch.ingest',
+  'launch.prepare',
+  'launch.sample',
+)
 
 flags.Flag.__init__ = functools.partialmethod(
   flags.Flag.__init__, allow_override=True

@@ -1,0 +1,115 @@
+"""Turns a recording into a folder that every program reads, and checks it.
+
+  python -m launch.ingest --input=FOLDER --output=DIR
+
+Takes a folder in the nerfstudio layout, a TUM RGB-D folder, or a RealEstate10K
+camera file with a folder of its frames (`--images`). Writes into --output the
+images, depth and `transforms.json` (nerfstudio layout), `report.md` and
+`report.json` with what was found, and `report.png`: frames carried into others
+by their depth and poses, so that a wrong convention is seen before a night of
+training.
+"""
+
+import json
+import pathlib
+from typing import Any
+
+from absl import flags, logging
+
+from launch.errors import run_program
+from mirage_jax.data import recordings
+from mirage_jax.data.folders import read_folder
+from mirage_jax.evaluation import inspection, videos
+from mirage_jax.evaluation.outputs import staged
+
+_INPUT = flags.DEFINE_string('input', None, 'The recording; see above.')
+_IMAGES = flags.DEFINE_string(
+  'images', None, 'Frames of a RealEstate10K file, named by their times.'
+)
+_INTRINSICS = flags.DEFINE_list(
+  'intrinsics',
+  None,
+  'fx,fy,cx,cy in pixels of a TUM RGB-D folder whose name does not tell its '
+  'camera.',
+)
+_EVERY = flags.DEFINE_integer('every', 1, 'Take every n-th frame.')
+_OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
+_SEED = flags.DEFINE_integer('seed', None, 'Has no effect: nothing is drawn.')
+
+ACROSS = 160  # pixels of the frames that are looked at
+
+
+def main(_) -> dict[str, Any]:
+  """Ingests what the flags say and returns the report's figures."""
+  logging.set_verbosity(logging.ERROR)
+  if _INPUT.value is None or _OUTPUT.value is None:
+    missing = 'input' if _INPUT.value is None else 'output'
+    raise ValueError(f'--{missing} is missing; see --help')
+  if _EVERY.value < 1:
+    raise ValueError(f'--every={_EVERY.value}; expected 1 or more')
+  source, output = pathlib.Path(_INPUT.value), pathlib.Path(_OUTPUT.value)
+  if source.resolve() in (output.resolve(), *output.resolve().parents):
+    raise ValueError(f'--output={output} is in --input; give another folder')
+  with staged(output) as stage:
+    count = copy(source, stage)
+    print(f'{count} frames copied; looking at them', flush=True)
+    clip = read_folder(stage, stride=stride_of(stage)).clip
+    found = inspection.inspect(clip)
+    lines = inspection.figures_table(found)
+    text = '\n'.join([f'# {source.name}', '', *lines])
+    (stage / 'report.md').write_text(text + '\n', encoding='utf-8')
+    report = {'figures': found.figures, 'warnings': found.warnings}
+    report['revisits'] = found.revisits.tolist()
+    (stage / 'report.json').write_text(json.dumps(report, indent=2) + '\n')
+    if len(found.pairs):
+      picture = inspection.picture(clip, found)
+      videos.write_picture(stage / 'report.png', picture)
+  print('\n'.join(lines))
+  return {
+    'folder': str(output),
+    'warnings': len(found.warnings),
+  } | found.figures
+
+
+def copy(source: pathlib.Path, folder: pathlib.Path) -> int:
+  """Copies the frames of a recording of any known layout; says how many."""
+  if source.is_file() and source.suffix == '.txt':
+    if _IMAGES.value is None:
+      raise ValueError(f'--images is missing: the folder of frames of {source}')
+    shots = recordings.read_realestate(source, _IMAGES.value)
+    return recordings.write_folder(shots[:: _EVERY.value], folder)
+  if (source / 'groundtruth.txt').exists():
+    shots = recordings.read_tum(source, intrinsics())
+    return recordings.write_folder(shots[:: _EVERY.value], folder)
+  if source.is_file() or (source / recordings.TRANSFORMS).exists():
+    return recordings.copy_folder(source, folder, _EVERY.value)
+  raise ValueError(
+    f'{source} is no recording; expected a folder with a transforms.json '
+    '(nerfstudio), one with groundtruth.txt, rgb.txt and depth.txt (TUM '
+    'RGB-D), or a camera file of RealEstate10K'
+  )
+
+
+def intrinsics() -> tuple[float, ...] | None:
+  """What --intrinsics says."""
+  if _INTRINSICS.value is None:
+    return None
+  try:
+    fx, fy, cx, cy = (float(word) for word in _INTRINSICS.value)
+  except ValueError:
+    raise ValueError(
+      f'--intrinsics={",".join(_INTRINSICS.value)}; expected fx,fy,cx,cy in '
+      'pixels'
+    ) from None
+  return fx, fy, cx, cy
+
+
+def stride_of(folder: pathlib.Path) -> int:
+  """Which downsampling leaves some `ACROSS` pixels of a folder's images."""
+  about = json.loads((folder / recordings.TRANSFORMS).read_text())
+  first = about | about['frames'][0]
+  return max(1, round(float(first.get('w', ACROSS)) / ACROSS))
+
+
+if __name__ == '__main__':
+  run_program(main)
