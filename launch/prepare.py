@@ -1,4 +1,4 @@
-"""Renders procedural worlds to disk once, for runs that read them often.
+"""Renders worlds, or plays a game, to disk once, for runs that read it often.
 
   python -m launch.prepare --source=rooms --data_dir=DIR --clips=1024
 
@@ -15,9 +15,12 @@ from absl import flags, logging
 
 from launch.errors import run_program
 from mirage_jax.data.builders import ClipsConfig, prepare
+from mirage_jax.data.doom.source import DoomConfig
+from mirage_jax.data.sources import DOOM
 from mirage_jax.worlds import WorldConfig
 
-_SOURCE = flags.DEFINE_string('source', 'rooms', 'rooms or streets.')
+_SOURCE = flags.DEFINE_string('source', 'rooms', 'rooms, streets or doom.')
+_MONSTERS = flags.DEFINE_bool('monsters', False, 'Whether doom has any.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Folder of datasets.')
 _CLIPS = flags.DEFINE_integer('clips', 1024, 'Clips to train on.')
 _TEST_CLIPS = flags.DEFINE_integer('test_clips', 64, 'Clips held out.')
@@ -34,13 +37,7 @@ def main(_) -> dict[str, Any]:
   if _DATA_DIR.value is None:
     raise ValueError('--data_dir is missing; see --help')
   config = ClipsConfig(
-    world=WorldConfig(
-      kind=_SOURCE.value,
-      frames=_FRAMES.value,
-      height=_HEIGHT.value,
-      width=_WIDTH.value,
-      rays_per_pixel=_RAYS.value,
-    ),
+    world=make_world(),
     clips=_CLIPS.value,
     test_clips=_TEST_CLIPS.value,
     seed=_SEED.value,
@@ -54,6 +51,18 @@ def main(_) -> dict[str, Any]:
     'bytes': sum(file.stat().st_size for file in folder.iterdir()),
     'seconds': round(time.monotonic() - begin, 1),
   }
+
+
+def make_world() -> WorldConfig | DoomConfig:
+  """What --source and the flags of its clips say."""
+  frames = {
+    'frames': _FRAMES.value,
+    'height': _HEIGHT.value,
+    'width': _WIDTH.value,
+  }
+  if _SOURCE.value == DOOM:
+    return DoomConfig(**frames, monsters=_MONSTERS.value)
+  return WorldConfig(kind=_SOURCE.value, rays_per_pixel=_RAYS.value, **frames)
 
 
 if __name__ == '__main__':

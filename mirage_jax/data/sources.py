@@ -17,6 +17,7 @@ from mirage_jax.data.world_source import WorldSource
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.worlds.config import KINDS, WorldConfig
 
+DOOM = 'doom'  # levels of a game, played by ViZDoom
 FITTED = ('frames', 'height', 'width')
 CACHE_GB = 8.0  # of fitted clips
 
@@ -88,12 +89,12 @@ class FittedSource:
 
 
 def open_source(name: str, **options):
-  """Opens `'rooms'`, `'streets'` or a recording; or a mixture of several.
+  """Opens `'rooms'`, `'streets'`, `'doom'` or a recording; or a mixture.
 
   Args:
-    name: a kind of world, a folder with a `transforms.json`, an `.npz` of
-      episodes, or the folder of a prepared dataset; several with commas
-      between them take turns.
+    name: a kind of world, `'doom'`, a folder with a `transforms.json`, an
+      `.npz` of episodes, or the folder of a prepared dataset; several with
+      commas between them take turns.
     **options: of the source; for worlds also the fields of `WorldConfig`. Of
       these, recordings take `frames`, `height` and `width`; the others, of
       how worlds are rendered, do not concern them.
@@ -111,11 +112,28 @@ def open_source(name: str, **options):
     config = {k: v for k, v in options.items() if k in fields}
     other = {k: v for k, v in options.items() if k in own}
     return WorldSource(WorldConfig(kind=name, **config), **other)
+  if name == DOOM:
+    return _open_doom(options, own | fields)
   rendering = (own | fields) - set(FITTED) - {'split', 'cache_gb'}
   options = {k: v for k, v in options.items() if k not in rendering}
   fit = {k: options.pop(k) for k in FITTED if k in options}
   source = _open_recording(name, fit.get('frames'), options)
   return FittedSource(source, **fit) if fit else source
+
+
+def _open_doom(options: dict, rendering: Set[str]):
+  """The game; how worlds are rendered does not concern it."""
+  # Imported where it is needed, as it is with an extra only.
+  from mirage_jax.data.doom.source import DoomConfig, DoomSource
+
+  own = inspect.signature(DoomSource).parameters.keys() - {'config'}
+  fields = DoomConfig.__dataclass_fields__.keys() - {'kind'}
+  known = own | fields
+  options = {k: v for k, v in options.items() if k not in rendering - known}
+  _check_options(DOOM, options, known)
+  config = {k: v for k, v in options.items() if k in fields}
+  other = {k: v for k, v in options.items() if k in own}
+  return DoomSource(DoomConfig(**config), **other)
 
 
 def _open_recording(name: str, frames: int | None, options: dict):
@@ -136,7 +154,7 @@ def _open_recording(name: str, frames: int | None, options: dict):
     _check_options(name, options, own)
     return TfdsSource(path.name, path.parent, **options)
   raise ValueError(
-    f"unknown source '{name}'; have {', '.join(KINDS)}, a folder with "
+    f"unknown source '{name}'; have {', '.join(KINDS)}, {DOOM}, a folder with "
     'transforms.json, or a prepared dataset'
   )
 

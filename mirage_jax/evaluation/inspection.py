@@ -146,9 +146,24 @@ def warp(frame: Clip, other: Clip) -> Warp:
   agrees = inside & (np.abs(z - here) <= TOLERANCE * here)
   rgb, same = (np.asarray(x.rgb, np.float32) / 255 for x in (frame, other))
   image = lambda x: x.reshape(height, width, *x.shape[1:])
+  there = _between(same, uv)
   return Warp(
-    image(known), image(inside), image(agrees), rgb, image(same[at]), same
+    image(known), image(inside), image(agrees), rgb, image(there), same
   )
+
+
+def _between(
+  picture: Float[np.ndarray, 'h w c'], uv: Float[np.ndarray, 'p 2']
+) -> Float[np.ndarray, 'p c']:
+  """Bilinear values of a picture; those of its border beyond it."""
+  height, width = picture.shape[:2]
+  at = np.clip(uv * [width, height] - 0.5, 0, [width - 1, height - 1])
+  low = np.minimum(at.astype(int), [max(width - 2, 0), max(height - 2, 0)])
+  (x, y), (u, v) = low.T, (at - low).T[..., None]
+  right, below = np.minimum(x + 1, width - 1), np.minimum(y + 1, height - 1)
+  top = picture[y, x] * (1 - u) + picture[y, right] * u
+  bottom = picture[below, x] * (1 - u) + picture[below, right] * u
+  return top * (1 - v) + bottom * v
 
 
 def find_revisits(clip: Clip) -> Int[np.ndarray, 'm 2']:

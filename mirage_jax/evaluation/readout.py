@@ -129,9 +129,10 @@ def open_clips(
   most `READ_WIDTH` pixels); worlds give `scenes` clips of their test split, and
   recorded episodes at most as many.
   """
-  if source in sources.KINDS or source.endswith('.npz'):
+  made = source in (*sources.KINDS, sources.DOOM)
+  if made or source.endswith('.npz'):
     options = {}
-    if source in sources.KINDS:
+    if made:
       options = dict(clips=scenes, seed=seed, split='test', cache=False)
     clips = sources.open_source(source, **options)
     count = min(scenes, len(clips))

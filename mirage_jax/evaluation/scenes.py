@@ -19,7 +19,7 @@ from mirage_jax import worlds
 from mirage_jax.data import transforms
 from mirage_jax.data.folders import Folder, read_folder
 from mirage_jax.data.resizing import resize_clip
-from mirage_jax.data.sources import open_source
+from mirage_jax.data.sources import DOOM, open_source
 from mirage_jax.geometry import paths
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
@@ -34,8 +34,8 @@ class Request:
   """What is to be sampled.
 
   Attributes:
-    source: 'rooms', 'streets', a folder with a `transforms.json`, or an `.npz`
-      of recorded episodes.
+    source: 'rooms', 'streets', 'doom', a folder with a `transforms.json`, or
+      an `.npz` of recorded episodes.
     camera_path: 'clip', a path that worlds know, 'orbit', 'pan', or a file.
     observed: frames given.
     generated: frames to generate.
@@ -66,6 +66,11 @@ class Request:
     """Whether the source is a folder rather than a kind of world."""
     return self.source not in worlds.KINDS
 
+  @property
+  def source_is_recorded(self) -> bool:
+    """Whether the source has episodes along paths of their own."""
+    return self.source.endswith('.npz') or self.source == DOOM
+
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
@@ -89,7 +94,7 @@ def make_scene(request: Request, index: int = 0) -> Scene:
     FileNotFoundError: a missing `transforms.json`.
   """
   check_path(request)
-  if request.source.endswith('.npz'):
+  if request.source_is_recorded:
     return Scene(_recorded_episodes(request, index + 1)[-1], known=True)
   if not request.source_is_folder:
     return Scene(_world_clip(request, index), known=True)
@@ -103,7 +108,7 @@ def open_episodes(request: Request, count: int) -> Any:
   a path after each other, as many as it holds; recorded episodes are as long as
   asked, along their own path whatever the request says.
   """
-  if request.source.endswith('.npz'):
+  if request.source_is_recorded:
     return _recorded_episodes(request, count)
   if not request.source_is_folder:
     return _world_source(request, count)
@@ -117,23 +122,25 @@ def open_episodes(request: Request, count: int) -> Any:
 
 
 def _recorded_episodes(request: Request, count: int) -> list[Clip]:
-  episodes = open_source(
-    request.source,
-    frames=request.frames,
-    height=request.height,
-    width=request.width,
-  )
+  options = _world_options(request)
+  if request.source == DOOM:
+    options |= {'clips': count, 'seed': request.seed, 'split': 'test'}
+  episodes = open_source(request.source, **options)
   clips = [episodes[i] for i in range(min(count, len(episodes)))]
-  return [
-    dataclasses.replace(fill_masks(clip), object_id=clip.object_id)
-    for clip in clips
-  ]
+  return [_with_objects(clip) for clip in clips]
+
+
+def _with_objects(clip: Clip) -> Clip:
+  """The clip with its masks filled, and what is known of objects."""
+  names = ('id', 'box', 'position', 'velocity')
+  known = {f'object_{x}': getattr(clip, f'object_{x}') for x in names}
+  return dataclasses.replace(fill_masks(clip), **known)
 
 
 def check_path(request: Request) -> None:
   """Raises ValueError or FileNotFoundError for a path that there is not."""
   name = request.camera_path
-  if request.source.endswith('.npz') and name != 'clip':
+  if request.source_is_recorded and name != 'clip':
     raise ValueError(
       f"camera path '{name}' for {request.source}; recorded episodes only know "
       "their own path: give 'clip'"

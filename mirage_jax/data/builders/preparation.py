@@ -7,7 +7,7 @@ import shutil
 
 import tensorflow_datasets as tfds
 
-from mirage_jax.data.builders.worlds import ClipsConfig, Rooms, Streets
+from mirage_jax.data.builders.worlds import ClipsConfig, Doom, Rooms, Streets
 
 
 def prepare(data_dir, config: ClipsConfig) -> pathlib.Path:
@@ -26,8 +26,8 @@ def prepare(data_dir, config: ClipsConfig) -> pathlib.Path:
   Raises:
     OSError: the folder cannot be written, or the disk is full.
   """
-  builder_class = {'rooms': Rooms, 'streets': Streets}[config.world.kind]
-  builder = builder_class(
+  builders = {'rooms': Rooms, 'streets': Streets, 'doom': Doom}
+  builder = builders[config.world.kind](
     data_dir=str(data_dir), config=config, file_format='array_record'
   )
   folder = pathlib.Path(builder.data_dir)

@@ -1,4 +1,4 @@
-"""TFDS builders: `rooms` and `streets` as ArrayRecord, without TensorFlow.
+"""TFDS builders: `rooms`, `streets`, `doom` as ArrayRecord, no TensorFlow.
 
 They are ordinary builders; `prepare` runs them with their defaults right.
 """
@@ -8,16 +8,21 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
 import tensorflow_datasets as tfds
 
 from mirage_jax import worlds
+from mirage_jax.data import world_source
 from mirage_jax.data.builders.features import clip_features, to_example
 from mirage_jax.data.builders.rendered import rendered
+from mirage_jax.data.doom import source as doom
+from mirage_jax.data.doom.source import DoomConfig
 from mirage_jax.data.progress import Progress
 from mirage_jax.data.world_source import WorldSource
+from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import WorldConfig
 
 
@@ -32,7 +37,9 @@ class ClipsConfig(tfds.core.BuilderConfig):
     seed: of all worlds.
   """
 
-  world: WorldConfig = dataclasses.field(default_factory=WorldConfig)
+  world: WorldConfig | DoomConfig = dataclasses.field(
+    default_factory=WorldConfig
+  )
   clips: int = 1024
   test_clips: int = 64
   seed: int = 0
@@ -72,6 +79,7 @@ class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   VERSION = tfds.core.Version('1.0.0')
   BUILDER_CONFIGS = ()
+  SPLITS: tuple[str, ...] = world_source.SPLITS
 
   @property
   def unfinished_path(self) -> pathlib.Path:
@@ -80,32 +88,41 @@ class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return root / self.name / f'.rendering-{self.builder_config.name}'
 
   def _info(self) -> tfds.core.DatasetInfo:
-    shapes = jax.eval_shape(
-      lambda key: worlds.make_clip(key, self.builder_config.world),
-      jax.random.key(0),
-    )
     return tfds.core.DatasetInfo(
       builder=self,
       description=str(self.builder_config.description),
-      features=clip_features(shapes),
+      features=clip_features(self._shapes()),
       disable_shuffling=True,
       metadata=tfds.core.MetadataDict(self.builder_config.content),
     )
 
+  def _shapes(self) -> Clip:
+    """Shapes of a clip, without making one."""
+    return jax.eval_shape(
+      lambda key: worlds.make_clip(key, self.builder_config.world),
+      jax.random.key(0),
+    )
+
+  def _source(self, split: str, clips: int) -> Any:
+    """The clips of a split."""
+    config = self.builder_config
+    return WorldSource(config.world, clips, config.seed, split, cache=False)
+
   def _split_generators(self, dl_manager):
     del dl_manager
     config = self.builder_config
-    progress = Progress(self.name, config.clips + config.test_clips)
+    counts = dict.fromkeys(self.SPLITS, config.test_clips)
+    counts['train'] = config.clips
+    progress = Progress(self.name, sum(counts.values()))
     return {
-      'train': self._generate_examples('train', config.clips, progress),
-      'test': self._generate_examples('test', config.test_clips, progress),
+      split: self._generate_examples(split, clips, progress)
+      for split, clips in counts.items()
     }
 
   def _generate_examples(
     self, split: str, clips: int, progress: Progress
   ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-    config = self.builder_config
-    source = WorldSource(config.world, clips, config.seed, split, cache=False)
+    source = self._source(split, clips)
     yield from rendered(
       self.unfinished_path,
       split,
@@ -125,3 +142,17 @@ class Streets(Worlds):
   """Blocks of houses, with cars that drive and pedestrians who walk."""
 
   BUILDER_CONFIGS = (ClipsConfig(world=WorldConfig(kind='streets')),)
+
+
+class Doom(Worlds):
+  """Walks through levels of Freedoom; every split has levels of its own."""
+
+  BUILDER_CONFIGS = (ClipsConfig(world=DoomConfig()),)
+  SPLITS: tuple[str, ...] = doom.SPLITS
+
+  def _shapes(self) -> Clip:
+    return doom.clip_shapes(self.builder_config.world)
+
+  def _source(self, split: str, clips: int) -> Any:
+    config = self.builder_config
+    return doom.DoomSource(config.world, clips, config.seed, split, cache=False)

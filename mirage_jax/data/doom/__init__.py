@@ -1,0 +1,1 @@
+"""Clips of a real game: levels of Freedoom, played by ViZDoom."""
