@@ -69,6 +69,7 @@ def _train(config: ml_collections.ConfigDict, run: Run) -> Program:
     context=_clip(config, data.context),
     target=_clip(config, data.target),
     key=_array((data.batch_size, 2), jnp.int32),
+    known=_array((data.batch_size, 2), bool),
   )
   batch = trees.shapes(
     batch, jax.tree.map(lambda _: sharding.batch_sharding(run.mesh), batch)

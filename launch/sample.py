@@ -33,8 +33,8 @@ _CHECKPOINT = flags.DEFINE_string(
 _SOURCE = flags.DEFINE_string(
   'source',
   'rooms',
-  "'rooms', 'streets', a folder with a transforms.json, or an .npz of "
-  'episodes.',
+  "'rooms', 'streets', 'doom', a folder with a transforms.json, or an .npz "
+  'of episodes.',
 )
 _PATH = flags.DEFINE_string(
   'camera_path',
@@ -123,6 +123,9 @@ def make_request(entrants: Mapping[str, Entrant]) -> scenes.Request:
 
 def open_scenes(request: scenes.Request) -> tuple[list, bool]:
   """The clips to play, and whether their truth is known."""
+  if request.source_is_recorded:
+    clips = scenes.open_episodes(request, _SCENES.value)
+    return list(clips), True
   count = 1 if request.source_is_folder else _SCENES.value
   print(f'making {count} scene(s) of {request.source}', flush=True)
   made = [scenes.make_scene(request, i) for i in range(count)]

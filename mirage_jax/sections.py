@@ -1,14 +1,14 @@
 """Sections of a config become keyword arguments, unknown keys refused."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 Made = TypeVar('Made')
 
 
-def call(make: Callable[..., Made], name: str, section: Mapping) -> Made:
-  """`make(**section)` for the section `name` of a config.
+def call(make: Callable[..., Made], name: str, section: Any) -> Made:
+  """`make(**section)` for the section `name` of a config, a mapping.
 
   Raises:
     ValueError: a key that `make` does not take, or one that it lacks.
@@ -18,7 +18,7 @@ def call(make: Callable[..., Made], name: str, section: Mapping) -> Made:
   return make(**settings)
 
 
-def check(make: Callable, name: str, section: Mapping) -> None:
+def check(make: Callable, name: str, section: Any) -> None:
   """Checks that `make(**section)` gets exactly what it takes.
 
   Raises:

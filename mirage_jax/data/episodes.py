@@ -31,12 +31,15 @@ class Episode:
     target: `[*b, n_target, ...]` the frames to generate.
     key: `[*b, 2]` int32, index of the clip in its source and epoch; with the
       pipeline's seed they identify the example.
+    known: `[*b, 2]` whether it is known what moves, and what is sky; where it
+      is not, the mask is empty.
   """
 
   history: Clip
   context: Clip
   target: Clip
   key: Int[Array, '*b 2']
+  known: Bool[Array, '*b 2']
 
 
 class Plan(NamedTuple):
@@ -144,15 +147,21 @@ def returned(
 
 def cut_episode(clip: Clip, plan: Plan, key: Int[Array, '2']) -> Episode:
   """The planned frames of a clip, without its objects."""
+  masks = (clip.dynamic, clip.sky)
+  empty = np.zeros(clip.depth_m.shape, bool)
+  dynamic, sky = (empty if mask is None else mask for mask in masks)
   clip = dataclasses.replace(
     clip,
+    dynamic=dynamic,
+    sky=sky,
     object_id=None,
     object_box=None,
     object_position=None,
     object_velocity=None,
   )
   parts = (take_frames(clip, np.asarray(index)) for index in plan[:3])
-  return Episode(*parts, key=np.asarray(key, np.int32))
+  known = np.array([mask is not None for mask in masks])
+  return Episode(*parts, key=np.asarray(key, np.int32), known=known)
 
 
 def _reproject(

@@ -25,26 +25,35 @@ __all__ = ['FolderSource', 'MixedSource', 'WorldSource', 'open_source']
 
 
 class MixedSource:
-  """Several sources as one: their clips take turns, as many of each.
+  """Several sources as one: their clips take turns.
 
   Args:
     sources: at least one, with clips of one size.
+    weights: turns that each source takes in a round; 1 each if None.
 
   Raises:
-    ValueError: when there is none.
+    ValueError: when there is none, or a weight is below 1.
   """
 
-  def __init__(self, sources: Sequence[Any]):
+  def __init__(
+    self, sources: Sequence[Any], weights: Sequence[int] | None = None
+  ):
     if not sources:
       raise ValueError('a mixture of no sources; give at least one')
-    self._sources = list(sources)
+    weights = [1] * len(sources) if weights is None else list(weights)
+    if min(weights) < 1:
+      raise ValueError(f'weights {weights} of a mixture; expected 1 or more')
+    self._sources, self._weights = list(sources), weights
+    self._turns = [(i, j) for i, w in enumerate(weights) for j in range(w)]
 
   def __len__(self) -> int:
-    return len(self._sources) * min(map(len, self._sources))
+    each = zip(self._sources, self._weights, strict=True)
+    return len(self._turns) * min(len(source) // w for source, w in each)
 
   def __getitem__(self, index: SupportsIndex) -> Clip:
-    turn, which = divmod(check_index(index, len(self)), len(self._sources))
-    return self._sources[which][turn]
+    whole, turn = divmod(check_index(index, len(self)), len(self._turns))
+    which, place = self._turns[turn]
+    return self._sources[which][whole * self._weights[which] + place]
 
 
 class FittedSource:
@@ -94,7 +103,7 @@ def open_source(name: str, **options):
   Args:
     name: a kind of world, `'doom'`, a folder with a `transforms.json`, an
       `.npz` of episodes, or the folder of a prepared dataset; several with
-      commas between them take turns.
+      commas between them take turns, as many as `NAME*TURNS` says.
     **options: of the source; for worlds also the fields of `WorldConfig`. Of
       these, recordings take `frames`, `height` and `width`; the others, of
       how worlds are rendered, do not concern them.
@@ -103,8 +112,9 @@ def open_source(name: str, **options):
     ValueError: an unknown name or option.
   """
   if ',' in name and not pathlib.Path(name).exists():
-    parts = [part.strip() for part in name.split(',')]
-    return MixedSource([open_source(part, **options) for part in parts])
+    parts = [_weighted(part.strip()) for part in name.split(',')]
+    each = [open_source(part, **options) for part, _ in parts]
+    return MixedSource(each, [weight for _, weight in parts])
   own = inspect.signature(WorldSource).parameters.keys() - {'config'}
   fields = WorldConfig.__dataclass_fields__.keys() - {'kind'}
   if name in KINDS:
@@ -119,6 +129,12 @@ def open_source(name: str, **options):
   fit = {k: options.pop(k) for k in FITTED if k in options}
   source = _open_recording(name, fit.get('frames'), options)
   return FittedSource(source, **fit) if fit else source
+
+
+def _weighted(part: str) -> tuple[str, int]:
+  """The name and the turns of a part of a mixture."""
+  name, star, turns = part.rpartition('*')
+  return (name, int(turns)) if star and turns.isdigit() else (part, 1)
 
 
 def _open_doom(options: dict, rendering: Set[str]):

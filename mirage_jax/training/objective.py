@@ -99,7 +99,7 @@ class Objective:
     prediction = model.apply(
       params, noisy, levels, target.cameras, past, readout
     )
-    parts = _losses(prediction, clean, levels, target)
+    parts = _losses(prediction, clean, levels, episode)
     parts = {name: value.mean() for name, value in parts.items()}
     weighted = [self.weights[name] * parts[name] for name in LOSSES]
     loss = jnp.stack(weighted).sum()
@@ -147,13 +147,14 @@ def _losses(
   prediction: Prediction,
   clean: Float[Array, 'b t h w 4'],
   levels: Float[Array, 'b t'],
-  target: Clip,
+  episode: Episode,
 ) -> dict[str, Float[Array, 'b']]:
   """Every loss of `LOSSES` an example; a mask that is unknown costs nothing.
 
   The squared error of the clean sample over `t^2` is that of the velocity
   (arXiv 2511.13720, table 1).
   """
+  target = episode.target
   scale = 1.0 / jnp.maximum(levels, MIN_LEVEL) ** 2
   error = (prediction.video - clean) ** 2 * scale[..., None, None, None]
   known = video_lib.depth_known(target).astype(jnp.float32)
@@ -163,11 +164,8 @@ def _losses(
     'rgb': error[..., :3].mean((1, 2, 3, 4)),
     'depth': depth / jnp.maximum(known.sum(pixels), 1.0),
   }
-  for name, mask in (('dynamic', target.dynamic), ('sky', target.sky)):
-    if mask is None:
-      parts[name] = jnp.zeros(levels.shape[0])
-    else:
-      logit = getattr(prediction, name)
-      cost = optax.sigmoid_binary_cross_entropy(logit, mask.astype(jnp.float32))
-      parts[name] = cost.mean(pixels)
+  for i, name in enumerate(('dynamic', 'sky')):
+    logit, mask = getattr(prediction, name), getattr(target, name)
+    cost = optax.sigmoid_binary_cross_entropy(logit, mask.astype(jnp.float32))
+    parts[name] = cost.mean(pixels) * episode.known[:, i]
   return parts

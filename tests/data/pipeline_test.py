@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import json
 import sys
@@ -9,6 +10,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 from mirage_jax.data.pipeline import Examples, make_pipeline
+from mirage_jax.data.sources import MixedSource
 from tests.data.walk import textured_wall_clip, there_and_back
 
 SOURCE = [
@@ -37,6 +39,19 @@ def test_a_batch_has_fixed_shapes():
     assert batch.context.depth_m.shape == (4, 2, 8, 8)
     assert batch.target.world_from_camera.shape == (4, 2, 4, 4)
     assert batch.key.shape == (4, 2)
+
+
+def test_clips_with_and_without_masks_go_together():
+  masks = {name: np.ones((16, 8, 8), bool) for name in ('dynamic', 'sky')}
+  bare = [dataclasses.replace(x, dynamic=None, sky=None) for x in SOURCE]
+  masked = [dataclasses.replace(x, **masks) for x in SOURCE]
+  mixed = MixedSource([bare, masked])
+  for batch in take(make_pipeline(mixed, batch_size=4, **SIZES)):
+    from_masked = batch.key[:, 0] % 2 == 1
+    np.testing.assert_array_equal(batch.known.all(1), from_masked)
+    np.testing.assert_array_equal(batch.known.any(1), from_masked)
+    empty = ~batch.target.dynamic.any((1, 2, 3))
+    np.testing.assert_array_equal(empty, ~from_masked)
 
 
 def test_the_seed_decides_everything():

@@ -138,7 +138,12 @@ def test_the_sources_of_a_mixture_take_turns():
   assert mixed[-1] is clips[4]
   with pytest.raises(ValueError, match='at least one'):
     MixedSource([])
+  twice = MixedSource([clips[:3], clips[3:]], [1, 2])
+  assert [int(clip.time_s[0]) for clip in twice] == [0, 3, 4]
+  with pytest.raises(ValueError, match=r'weights \[1, 0\] of a mixture'):
+    MixedSource([clips, clips], [1, 0])
   worlds = open_source('rooms, streets', clips=3, frames=2)
   assert isinstance(worlds, MixedSource) and len(worlds) == 6
+  assert len(open_source('rooms*2,streets', clips=4, frames=2)) == 6
   with pytest.raises(ValueError, match="unknown source 'roms'"):
     open_source('rooms,roms', clips=2)

@@ -21,6 +21,7 @@ def figures(topology='v5p:2x2x1', devices=4, **seconds):
     flops=2e12,
     counted=1.9e12,
     moved=1e9,
+    asked=1e8,
     sent={'all-gather': 5e8},
     compiler={},
     cycles=0.0,

@@ -42,7 +42,9 @@ def episode() -> Episode:
     )
   )
   parts = [take_frames(clip, slice(i, i + 1), axis=1) for i in range(3)]
-  return Episode(*parts, key=np.zeros((2, 2), np.int32))
+  return Episode(
+    *parts, key=np.zeros((2, 2), np.int32), known=np.ones((2, 2), bool)
+  )
 
 
 def parts_of(objective, params, episode, key=0, model=MODEL):
@@ -72,11 +74,17 @@ def test_a_hidden_memory_shows_nothing(params, episode):
 
 
 def test_what_is_unknown_costs_nothing(params, episode):
-  target = dataclasses.replace(episode.target, dynamic=None, sky=None)
-  target = dataclasses.replace(target, depth_m=0 * target.depth_m)
-  parts = parts_of(OBJECTIVE, params, episode.replace(target=target))
+  target = dataclasses.replace(
+    episode.target, depth_m=0 * episode.target.depth_m
+  )
+  unknown = episode.replace(target=target, known=np.zeros((2, 2), bool))
+  parts = parts_of(OBJECTIVE, params, unknown)
   assert parts['depth'] == parts['dynamic'] == parts['sky'] == 0
   assert parts['rgb'] > 0
+  both = parts_of(OBJECTIVE, params, episode)
+  one = episode.replace(known=np.array([[True, False], [False, False]]))
+  one = parts_of(OBJECTIVE, params, one)
+  assert 0 < one['dynamic'] < both['dynamic'] and one['sky'] == 0
 
 
 def test_losses_without_names_are_refused():
