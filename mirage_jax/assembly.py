@@ -84,7 +84,7 @@ def make_memory(
     'width': source['width'] // cell,
     'window': settings['data']['context'],
     'patch': model['patch'],
-    'kernel': _kernel(memory.get('kernel', 'auto'), LOOKUP, platform),
+    'lookup': _kernel(memory.get('lookup', 'auto'), LOOKUP, platform),
   }
   fields = {field.name for field in dataclasses.fields(KINDS[kind])}
   memory |= {name: known[name] for name in fields & known.keys()}

@@ -87,7 +87,7 @@ def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
 def layout(memory: Kept) -> dict[str, Any]:
   """The configuration that a state depends on: all but what computes it."""
   values = dataclasses.asdict(memory)
-  values.pop('kernel', None)
+  values.pop('lookup', None)
   return values
 
 

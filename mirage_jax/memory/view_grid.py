@@ -54,7 +54,7 @@ class ViewGrid(Memory):
     generated_distance: how much farther generated views count.
     older_distance: how much farther entries count that were not written since
       the last `advance`.
-    kernel: what looks rows up, `plain` or `vmem`; see `rows`.
+    lookup: what looks rows up, `plain` or `vmem`; see `rows`.
     confidence: logistic of 1, the view's distance, evidence, and the share
       that a model made up; fitted to a real recording, hence too low where
       poses and depth are exact.
@@ -80,7 +80,7 @@ class ViewGrid(Memory):
   view_reach: float = 0.15
   generated_distance: float = 1.0
   older_distance: float = 1.0
-  kernel: str = 'plain'
+  lookup: str = 'plain'
   confidence: tuple[float, float, float, float] = (-4.23, -0.39, 5.33, -1.0)
 
   def __post_init__(self):

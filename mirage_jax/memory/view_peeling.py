@@ -76,7 +76,7 @@ def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
   features = rest[:, COLUMNS - NAMING :] / jnp.maximum(known[:, :1], 0.5)
   if config.exact:
     features = features / 127.5 - 1
-  (centre,) = make_taker((views.centre,), config.kernel)(slot)
+  (centre,) = make_taker((views.centre,), config.lookup)(slot)
   return Surfels(
     held=held,
     slot=slot,
@@ -101,9 +101,9 @@ def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
     found = jnp.where(alone, everywhere, config.entries)
     return Plan(found[None], _all_rows(config, key)[None], naming[None])
   most = config.entries // PARTS
-  sums = make_table(naming, config.kernel)
-  alone = make_table(alone[:, None], config.kernel)
-  key = make_table(key[:, None], config.kernel)
+  sums = make_table(naming, config.lookup)
+  alone = make_table(alone[:, None], config.lookup)
+  key = make_table(key[:, None], config.lookup)
 
   def one_round(carry, _):
     sums, alone, key = carry
@@ -134,7 +134,7 @@ def take_out(
     taken = table.take(step.found)
     return table.add(step.rows, -taken), taken
 
-  left, taken = jax.lax.scan(one_round, make_table(sums, config.kernel), plan)
+  left, taken = jax.lax.scan(one_round, make_table(sums, config.lookup), plan)
   return _in_rows(config, plan, taken), left.unpack()
 
 
@@ -142,7 +142,7 @@ def _in_rows(config, plan: Plan, taken: Float[Array, 'n k c']):
   """What was taken in the rounds of a plan, each in the row it was found in."""
   columns = taken.shape[-1]
   empty = jnp.zeros((config.entries, columns), taken.dtype)
-  table = make_table(empty, config.kernel)
+  table = make_table(empty, config.lookup)
   found = plan.found.reshape(-1)
   return table.add(found[None], taken.reshape(-1, columns)).unpack()
 
@@ -163,7 +163,7 @@ def _means(config, views: Views, sums: Float[Array, 'e c']):
   relative = mean[:, 2:5]
   # A view's key, and whether there is one.
   named = jnp.stack([views.key, views.held.astype(views.key.dtype)], axis=1)
-  view, known = make_table(named, config.kernel).take(slot).T
+  view, known = make_table(named, config.lookup).take(slot).T
   key = view_bins.bin_key(config, view, relative)
   held = (sums[:, 0] > 0.5) & whole & (known > 0)
   return held, slot, relative, key

@@ -38,7 +38,7 @@ def read(config, state, cameras: Cameras, height: int, width: int) -> Readout:
       surfels.weight,
       surfels.features,
     ),
-    config.kernel,
+    config.lookup,
   )
   lost = jnp.where(state.overflow, jnp.nan, 1.0)
   readout = jax.lax.map(
@@ -114,7 +114,7 @@ def draw(config, views, surfels, take, camera, height, width) -> Readout:
   front, _ = jax.lax.scan(find, front, shifts)
   nearest = (front & (2**depth_bits - 1)) * depth_step
   nearest = uncontract(nearest[:, None], config.radius_m)[:, 0]
-  take_nearest = make_taker((nearest[:-1],), config.kernel)
+  take_nearest = make_taker((nearest[:-1],), config.lookup)
   front_rank = jnp.minimum(front[:-1] >> depth_bits, rank.shape[0] - 1)
   front_distance = distance[nearest_first[front_rank]]
 
@@ -127,7 +127,7 @@ def draw(config, views, surfels, take, camera, height, width) -> Readout:
     return total.add(target[None], drop), None
 
   total = jnp.zeros((height * width, columns.shape[1] + 1))
-  total = make_table(total, config.kernel)
+  total = make_table(total, config.lookup)
   total, _ = jax.lax.scan(blend, total, shifts)
   return _finish(config, total.unpack(), front_distance, height, width)
 

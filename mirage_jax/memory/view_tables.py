@@ -142,7 +142,7 @@ def _add(config, sums: Sums, rows, values, largest: int):
 
 
 def _scatter(config, sums: Array, rows, values):
-  return make_table(sums, config.kernel).add(rows, values).unpack()
+  return make_table(sums, config.lookup).add(rows, values).unpack()
 
 
 def view_cells(config, state: ViewGridState) -> Views:

@@ -276,7 +276,7 @@ def write_frames(
 def _each_scene(model: Mirage, function: Callable[..., Any]):
   """`function` of one scene over a batch; the mesh divides kernels by it."""
   mesh = jax.sharding.get_abstract_mesh()
-  kernel = getattr(model.memory, 'kernel', 'plain') != 'plain'
+  kernel = getattr(model.memory, 'lookup', 'plain') != 'plain'
   axes = RULES['batch'] if kernel and not mesh.empty else None
   return jax.vmap(function, spmd_axis_name=axes)
 

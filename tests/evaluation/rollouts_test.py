@@ -154,8 +154,8 @@ def test_an_oracle_is_told_what_will_come():
 def test_a_bank_is_played_and_keeps_what_was_generated():
   bank = FrameBank(SIZE, SIZE, frames=2, window=2, capacity=4)
   made = player(bank)(wall(), 4, jax.random.key(0))
-  # 4 observed and 5 generated; a chunk of 3 is cut to the 2 asked for.
+  # 4 observed and 5 generated: the last of 2 chunks of 3 is cut to fit.
   assert made.states.count.tolist() == [9, 9]
   generated = made.states.rows.generated[0].tolist()
-  assert generated == [False] * 4 + [True] * 6 + [False] * 6
+  assert generated == [False] * 4 + [True] * 5 + [False] * 7
   assert not made.states.overflow.any()

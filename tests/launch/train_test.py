@@ -109,10 +109,10 @@ def test_kernels_are_those_of_the_platform(platform, attention, lookups):
   config = mirage_b.get_config()
   model = build.make_model(config, platform=platform)
   assert model.transformer['kernel'] == attention
-  assert model.memory.kernel == lookups
-  config.memory.kernel = config.model.transformer.kernel = 'plain'
+  assert model.memory.lookup == lookups
+  config.memory.lookup = config.model.transformer.kernel = 'plain'
   model = build.make_model(config, platform=platform)
-  assert {model.transformer['kernel'], model.memory.kernel} == {'plain'}
+  assert {model.transformer['kernel'], model.memory.lookup} == {'plain'}
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_a_view_grid_reads_the_same_by_the_kernel():
   grid = ViewGrid(entries=3 * 1024, rounds=4, views=64, visible=1024)
   results = []
   for kernel in rows.KERNELS:
-    memory = dataclasses.replace(grid, kernel=kernel)
+    memory = dataclasses.replace(grid, lookup=kernel)
     state = memory.init(jnp.eye(4))
     state = memory.write(state, memory.observe(state, cameras, *seen))
     results.append(

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import pathlib
+import tempfile
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,8 @@ class Game:
     game = vizdoom.DoomGame()
     game.set_doom_game_path(str(wad))
     game.set_doom_scenario_path(str(wad))
+    self._folder = tempfile.TemporaryDirectory()
+    game.set_doom_config_path(f'{self._folder.name}/doom.ini')
     game.set_screen_resolution(getattr(vizdoom.ScreenResolution, name))
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_labels_buffer_enabled(True)
@@ -117,6 +120,8 @@ class Game:
     else:
       game.init()
       self._started = True
+      with contextlib.suppress(OSError):  # it leaves this, empty
+        pathlib.Path('_vizdoom').rmdir()
     game.send_game_command('god')
     self._go(position[0], angle[0])
     for _ in range(WARM_UP):  # it turns by so much a tic at most
@@ -139,6 +144,7 @@ class Game:
     """Ends the game's process."""
     with contextlib.suppress(Exception):
       self._game.close()
+    self._folder.cleanup()
 
 
 def _seen(state: Any) -> Seen:
