@@ -66,7 +66,7 @@ def add_memory(config: ml_collections.ConfigDict) -> None:
       'most_pixels': 1,
       # 96 % of what it shows of held-out rooms is right, near and far alike.
       'confidence': (-2.0, -0.1, 5.3, -1.0),
-      'kernel': 'auto',
+      'lookup': 'auto',
     }
   )
   config.rollout_memory = ml_collections.ConfigDict(
