@@ -7,8 +7,9 @@
 Writes into --output: `metrics.json`, a table of each suite (`SUITE.md`) and of
 the main figures of all (`summary.md`), `plots/` and `videos/`. Several
 checkpoints play the same episodes, and every pair of them is compared by paired
-differences. The suites of memories (readout, retention, changed, cost) need no
-checkpoint.
+differences. Several sources with commas between them are measured one after the
+other, each in a folder of its own. The suites of memories (readout, retention,
+changed, cost) need no checkpoint.
 """
 
 import pathlib
@@ -21,6 +22,7 @@ from launch import suites
 from launch.errors import run_program
 from launch.playing import Entrant, flag_list, open_entrants
 from launch.stages import Setting
+from mirage_jax.data.sources import parts_of
 from mirage_jax.evaluation import reports
 from mirage_jax.evaluation.outputs import staged
 
@@ -36,8 +38,8 @@ _CHECKPOINT = flags.DEFINE_string(
 _SOURCE = flags.DEFINE_string(
   'source',
   'rooms',
-  "'rooms', 'streets', a folder with a transforms.json, or an .npz of "
-  'episodes.',
+  "'rooms', 'streets', 'doom', a folder with a transforms.json, an .npz of "
+  'episodes; or several with commas between them.',
 )
 _EPISODES = flags.DEFINE_integer('episodes', 64, 'Episodes of each suite.')
 _FRAMES = flags.DEFINE_integer('frames', 48, 'Frames of an episode.')
@@ -65,20 +67,60 @@ _ROLLOUTS = flags.DEFINE_string(
 _SEED = flags.DEFINE_integer('seed', 0, 'Of episodes, noise and bootstrap.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
 
+SUMMARY = 'summary.md'
+
 
 def main(_) -> dict[str, Any]:
   """Runs the suites that the flags name and returns their main figures."""
   logging.set_verbosity(logging.ERROR)
-  names = choose_suites(_SUITE.value)
+  sources = [source for source, _ in parts_of(_SOURCE.value)]
+  names = {source: choose_suites(_SUITE.value, source) for source in sources}
   if _OUTPUT.value is None:
     raise ValueError('--output is missing; give a folder for the results')
   for flag in (_EPISODES, _BATCH, _OBSERVED):
     if flag.value < 1:
       raise ValueError(f'--{flag.name}={flag.value}; expected 1 or more')
   output = pathlib.Path(_OUTPUT.value)
-  entrants = open_asked(names)
+  entrants = open_asked([name for each in names.values() for name in each])
+  if len(sources) == 1:
+    return measure(names[sources[0]], sources[0], entrants, output)
+  folders = folders_of(sources)
+  found = {
+    folder: measure(names[source], source, entrants, output / folder)
+    for folder, source in zip(folders, sources, strict=True)
+  }
+  texts = [
+    f'## {folder}\n\n{(output / folder / SUMMARY).read_text(encoding="utf-8")}'
+    for folder in folders
+  ]
+  reports.write_text(output / SUMMARY, '\n'.join(texts))
+  return found
+
+
+def folders_of(sources: Sequence[str]) -> list[str]:
+  """A folder's name for each source.
+
+  Raises:
+    ValueError: two sources have one name.
+  """
+  names = [pathlib.PurePath(source).stem for source in sources]
+  if len(set(names)) < len(names):
+    raise ValueError(
+      f'--source={",".join(sources)} has two of one name; evaluate them one by '
+      'one'
+    )
+  return names
+
+
+def measure(
+  names: Sequence[str],
+  source: str,
+  entrants: Mapping[str, Entrant],
+  output: pathlib.Path,
+) -> dict[str, Any]:
+  """Runs suites on one source and returns their main figures."""
   setting = Setting(
-    source=_SOURCE.value,
+    source=source,
     episodes=_EPISODES.value,
     frames=_FRAMES.value,
     observed=_OBSERVED.value,
@@ -96,13 +138,13 @@ def main(_) -> dict[str, Any]:
   return {'metrics': str(output / 'metrics.json'), **figures}
 
 
-def choose_suites(text: str) -> list[str]:
-  """The suites that a flag names.
+def choose_suites(text: str, source: str) -> list[str]:
+  """The suites that a flag names; `all` are those that a source has truth for.
 
   Raises:
     ValueError: for an unknown one, or none.
   """
-  names = list(suites.ALL) if text == 'all' else flag_list(text)
+  names = suites.all_of(source) if text == 'all' else flag_list(text)
   unknown = [name for name in names if name not in suites.NAMES]
   if unknown or not names:
     raise ValueError(
@@ -135,7 +177,7 @@ def run_group(
       reports.write_text(folder / f'{name}.md', text)
   every = reports.write_metrics(output / 'metrics.json', tables)
   summary = reports.overview(every, suites.MAIN)
-  reports.write_text(output / 'summary.md', summary)
+  reports.write_text(output / SUMMARY, summary)
   for text in texts.values():
     print(text, flush=True)
   return tables

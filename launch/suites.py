@@ -256,8 +256,18 @@ OTHERS: Mapping[str, Callable[..., Suite]] = {
 }
 NAMES = (*OF_MODELS, *OTHERS)
 NEED_MODELS = (*OF_MODELS, 'robustness')
-# Ten times the closed loop, so asked for by name.
-ALL = tuple(name for name in NAMES if name != 'robustness')
+OF_WORLDS = ('retention', 'changed', 'cost')
+
+
+def all_of(source: str) -> list[str]:
+  """The suites that a source has truth for.
+
+  Without robustness: ten times the closed loop, so asked for by name.
+  """
+  left_out = {'robustness'}
+  if source not in worlds.KINDS:
+    left_out.update(OF_WORLDS)
+  return [name for name in NAMES if name not in left_out]
 
 
 def groups(names: Sequence[str]) -> list[list[str]]:

@@ -21,7 +21,13 @@ DOOM = 'doom'  # levels of a game, played by ViZDoom
 FITTED = ('frames', 'height', 'width')
 CACHE_GB = 8.0  # of fitted clips
 
-__all__ = ['FolderSource', 'MixedSource', 'WorldSource', 'open_source']
+__all__ = [
+  'FolderSource',
+  'MixedSource',
+  'WorldSource',
+  'open_source',
+  'parts_of',
+]
 
 
 class MixedSource:
@@ -111,8 +117,8 @@ def open_source(name: str, **options):
   Raises:
     ValueError: an unknown name or option.
   """
-  if ',' in name and not pathlib.Path(name).exists():
-    parts = [_weighted(part.strip()) for part in name.split(',')]
+  parts = parts_of(name)
+  if len(parts) > 1:
     each = [open_source(part, **options) for part, _ in parts]
     return MixedSource(each, [weight for _, weight in parts])
   own = inspect.signature(WorldSource).parameters.keys() - {'config'}
@@ -129,6 +135,13 @@ def open_source(name: str, **options):
   fit = {k: options.pop(k) for k in FITTED if k in options}
   source = _open_recording(name, fit.get('frames'), options)
   return FittedSource(source, **fit) if fit else source
+
+
+def parts_of(name: str) -> list[tuple[str, int]]:
+  """The sources of a mixture and their turns; one is a mixture of itself."""
+  if ',' not in name or pathlib.Path(name).exists():
+    return [(name, 1)]
+  return [_weighted(part.strip()) for part in name.split(',')]
 
 
 def _weighted(part: str) -> tuple[str, int]:

@@ -110,6 +110,29 @@ def test_a_suite_of_memories_needs_no_checkpoint(scene, tmp_path, monkeypatch):
   ]
 
 
+def test_sources_are_measured_one_after_the_other(tmp_path, monkeypatch):
+  def fake(setting, entrants, folder):
+    value = 1.0 if setting.source == 'rooms' else 2.0
+    interval = {'mean': value, 'low': 0.0, 'high': 3.0, 'n': 3}
+    return {'hash_grid': {'psnr_all_db': interval}}
+
+  monkeypatch.setitem(suites.OTHERS, 'readout', fake)
+  found = run(suite='readout', source='rooms,streets*2', output=str(tmp_path))
+  for name, value in (('rooms', 1.0), ('streets', 2.0)):
+    assert found[name]['readout']['hash_grid']['psnr_all_db'] == value
+    read = json.loads((tmp_path / name / 'metrics.json').read_text())
+    assert read['readout']['hash_grid']['psnr_all_db']['mean'] == value
+  text = (tmp_path / 'summary.md').read_text()
+  assert text.index('## rooms') < text.index('## streets')
+
+
+def test_all_suites_are_those_that_a_source_has_truth_for():
+  assert 'cost' in evaluate.choose_suites('all', 'streets')
+  found = evaluate.choose_suites('all', 'clips.npz')
+  assert 'closed_loop' in found and 'readout' in found
+  assert not {'cost', 'retention', 'changed', 'robustness'} & set(found)
+
+
 @pytest.mark.parametrize(
   'values,message',
   [
@@ -122,6 +145,7 @@ def test_a_suite_of_memories_needs_no_checkpoint(scene, tmp_path, monkeypatch):
     ({'episodes': 0}, '--episodes=0'),
     ({'frames': 4}, '--frames=4'),
     ({'output': None}, '--output is missing'),
+    ({'source': 'a/room,b/room'}, 'has two of one name'),
     ({'suite': 'retention'}, 'give --source=rooms or streets'),
     ({'suite': 'cost'}, 'give --source=rooms or streets'),
   ],
