@@ -2,17 +2,23 @@
 
   python -m launch.release --checkpoint=WORKDIR --output=FOLDER
 
-Writes `params.safetensors` (the moving average, bfloat16) and `config.json`.
+Writes `params.safetensors` (the moving average, bfloat16), `config.json`, and
+the model's card, `README.md`, with what `--metrics` measured.
 """
 
 import dataclasses
+import json
+import pathlib
 from typing import Any
 
 from absl import flags, logging
 
+from launch import cards
 from launch.errors import run_program
+from launch.playing import flag_list
 from mirage_jax import assembly, trees
-from mirage_jax.training import opening, released
+from mirage_jax.evaluation import reports
+from mirage_jax.training import metrics, opening, released
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'A workdir, or a model.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.')
@@ -21,6 +27,15 @@ _COMMIT = flags.DEFINE_string(
 )
 _STEP = flags.DEFINE_integer(
   'step', None, 'Which checkpoint of the workdir; the newest if not given.'
+)
+_METRICS = flags.DEFINE_string(
+  'metrics', None, 'What launch.evaluate wrote as metrics.json, by commas.'
+)
+_HARDWARE = flags.DEFINE_string(
+  'hardware', '', 'What it was trained on, for the card: two CPU cores.'
+)
+_HOURS = flags.DEFINE_float(
+  'hours', None, 'That training took; those of the workdir if not given.'
 )
 _SEED = flags.DEFINE_integer('seed', None, 'Has no effect: nothing is drawn.')
 
@@ -35,7 +50,14 @@ def main(_) -> dict[str, Any]:
   assembly.load(_CHECKPOINT.value)  # refuses what this code cannot run
   if _COMMIT.value is not None:
     model = dataclasses.replace(model, commit=_COMMIT.value)
-  size = released.export(_OUTPUT.value, model)
+  found = [read_metrics(path) for path in flag_list(_METRICS.value)]
+  hours = _HOURS.value
+  if hours is None:
+    hours = cards.training_hours(metrics.read_metrics(_CHECKPOINT.value))
+  folder = pathlib.Path(_OUTPUT.value)
+  size = released.export(folder, model)
+  card = cards.model_card(folder.name, model, hours, _HARDWARE.value, found)
+  reports.write_text(folder / 'README.md', card)
   return {
     'output': _OUTPUT.value,
     'bytes': size,
@@ -44,6 +66,21 @@ def main(_) -> dict[str, Any]:
     'commit': model.commit,
     'seed': model.seed,
   }
+
+
+def read_metrics(path: str) -> dict[str, reports.Suite]:
+  """The tables of a `metrics.json`.
+
+  Raises:
+    ValueError: it is none.
+  """
+  try:
+    return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+  except (OSError, ValueError) as error:
+    raise ValueError(
+      f'--metrics={path} cannot be read ({error}); expected a metrics.json of '
+      'launch.evaluate'
+    ) from None
 
 
 if __name__ == '__main__':
