@@ -16,6 +16,8 @@ import pytest
 
 from experiments import (
   bench,
+  doom_tiny,
+  doom_tiny_window,
   mirage_b,
   rooms_tiny,
   rooms_tiny_cells,
@@ -116,7 +118,16 @@ def test_kernels_are_those_of_the_platform(platform, attention, lookups):
 
 
 @pytest.mark.parametrize(
-  'experiment', [smoke, rooms_tiny, rooms_tiny_cells, rooms_tiny_window, bench]
+  'experiment',
+  [
+    smoke,
+    rooms_tiny,
+    rooms_tiny_cells,
+    rooms_tiny_window,
+    doom_tiny,
+    doom_tiny_window,
+    bench,
+  ],
 )
 def test_experiments_say_command_cost_and_expectation(experiment):
   name = experiment.__name__.replace('.', '/') + '.py'

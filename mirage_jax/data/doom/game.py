@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
+import os
 import pathlib
-import tempfile
 from typing import Any
 
 import numpy as np
@@ -88,8 +88,7 @@ class Game:
     game = vizdoom.DoomGame()
     game.set_doom_game_path(str(wad))
     game.set_doom_scenario_path(str(wad))
-    self._folder = tempfile.TemporaryDirectory()
-    game.set_doom_config_path(f'{self._folder.name}/doom.ini')
+    game.set_doom_config_path(os.devnull)  # read at the start, written at last
     game.set_screen_resolution(getattr(vizdoom.ScreenResolution, name))
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_labels_buffer_enabled(True)
@@ -144,7 +143,6 @@ class Game:
     """Ends the game's process."""
     with contextlib.suppress(Exception):
       self._game.close()
-    self._folder.cleanup()
 
 
 def _seen(state: Any) -> Seen:

@@ -154,7 +154,7 @@ def split_levels(split: str) -> list[tuple[str, str]]:
 _lock = threading.Lock()
 
 
-@functools.lru_cache(maxsize=1)
+@functools.lru_cache(maxsize=2)  # there are two files of levels
 def _game(wad: str, rows: int, monsters: bool) -> game.Game:
   return game.Game(pathlib.Path(wad), rows, monsters)
 
