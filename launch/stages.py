@@ -137,3 +137,5 @@ def draw(
     videos.write_video(folder / f'videos/{name}_{i}.mp4', frames)
     sheet = videos.contact_sheet(frames, 12, columns=2)
     videos.write_picture(folder / f'videos/{name}_{i}.png', sheet)
+    sheet = videos.players_sheet(example, shown)
+    videos.write_picture(folder / f'videos/{name}_{i}_players.png', sheet)

@@ -112,6 +112,28 @@ def example_rows(
   return rows
 
 
+def players_sheet(
+  example: Example, names: Sequence[str], columns: int = 8, size: int = 128
+) -> UInt8[Array, '_ _ 3']:
+  """A row for the truth and for each named player, a column for some frames.
+
+  The first column is the last frame that was observed.
+  """
+  truth, given = example.truth, example.observed
+  shown = np.linspace(given - 1, len(truth.time_s) - 1, columns).round()
+  at = shown.astype(int)
+  steps = [f'{i + 1}' + (' observed' if i < given else '') for i in at]
+  rows = []
+  for name in [TARGET, *names]:
+    rgb = truth.rgb
+    if name != TARGET:
+      rgb = np.concatenate([rgb[:given], example.rollouts[name].clip.rgb])
+    texts = [f'{name}  {steps[0]}', *steps[1:]]
+    frames = label(enlarge(to_bytes(rgb)[at], size), texts)
+    rows.append(beside(list(frames[:, None])))
+  return below(rows)[0]
+
+
 def _shown(rollout: Rollout, truth: Clip) -> np.ndarray:
   """What the memory showed, dark where it knows nothing; `[s, h, w, 3]`."""
   frames = np.zeros(truth.rgb.shape, np.uint8)

@@ -92,3 +92,13 @@ def test_pictures_are_lossless(tmp_path):
   videos.write_picture(tmp_path / 'a.png', sheet)
   with Image.open(tmp_path / 'a.png') as image:
     np.testing.assert_array_equal(np.asarray(image), sheet)
+
+
+def test_a_sheet_of_players_has_a_row_for_each_and_begins_with_what_was_seen():
+  sheet = videos.players_sheet(example(), ['model'], columns=3, size=32)
+  band, gap = videos.BAND, 4
+  assert sheet.shape == (2 * (32 + band), 3 * 32 + 2 * gap, 3)
+  target, made = sheet[band : band + 32], sheet[32 + 2 * band :]
+  np.testing.assert_array_equal(target, made)  # it plays the truth
+  red = [int(target[0, i * (32 + gap), 0]) for i in range(3)]
+  assert red == [30, 90, 150]  # frames 1 (the last observed), 3 and 5
