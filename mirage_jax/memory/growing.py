@@ -5,6 +5,7 @@ of two and is doubled by `make_room`, not under `jit`.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import flax.struct
@@ -113,6 +114,12 @@ def make_room(state: GrowingState, rows: int) -> GrowingState:
   while capacity < int(state.count) + rows:
     capacity *= 2
   return state if capacity == state.capacity else _enlarge(state, capacity)
+
+
+def as_large(states: Sequence[GrowingState]) -> list[GrowingState]:
+  """The states at the capacity of the largest, so that they can be stacked."""
+  capacity = max(state.capacity for state in states)
+  return [_enlarge(state, capacity) for state in states]
 
 
 def _enlarge(state: GrowingState, capacity: int) -> GrowingState:

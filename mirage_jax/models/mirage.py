@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.geometry.cameras import Cameras, pluecker, relative_to
 from mirage_jax.geometry.clips import Clip, join_frames
+from mirage_jax.memory import growing
 from mirage_jax.memory.contract import Memory, Readout
 from mirage_jax.models import cells
 from mirage_jax.models import video as video_lib
@@ -282,7 +283,10 @@ def _each_scene(model: Mirage, function: Callable[..., Any]):
 
 
 def make_room(model: Mirage, states: Any, pixels: int) -> Any:
-  """Thins out those of b memories that could not hold so many pixels more."""
+  """Thins out those of b memories that could not hold so many pixels more.
+
+  Memories that grow stay of one size: that of the fullest.
+  """
   if model.memory is None or states is None:
     return states
   memory, count = model.memory, len(states.frame)
@@ -291,6 +295,8 @@ def make_room(model: Mirage, states: Any, pixels: int) -> Any:
   roomy = [memory.make_room(state, points) for state in each]
   if all(new is old for new, old in zip(roomy, each, strict=True)):
     return states
+  if isinstance(roomy[0], growing.GrowingState):
+    roomy = growing.as_large(roomy)
   return jax.tree.map(lambda *x: jnp.stack(x), *roomy)
 
 

@@ -177,6 +177,25 @@ def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
     np.testing.assert_array_equal(old[0], new[0])
 
 
+def test_memories_that_grow_are_as_large_as_the_fullest(remembering, clip):
+  model, params = remembering
+  # Nothing has depth in the first scene's last frames.
+  depth_m = clip.depth_m.at[0, 2:].set(0.0)
+  hollow = dataclasses.replace(clip, depth_m=depth_m)
+  both = jax.tree.map(lambda *x: jnp.concatenate(x), hollow, clip)
+  states = init_states(model, both.world_from_camera[:, 0])
+  states = write_frames(model, params, states, both, False)
+  few, many = states.count.tolist()
+  assert few < many
+  roomy = make_room(model, states, CLOUD.capacity - many + 1)
+  assert roomy.rows.position.shape[:2] == (2, 2 * CLOUD.capacity)
+  assert roomy.count.tolist() == [few, many]
+  views = take_frames(both, slice(3, 6), axis=1).cameras
+  before = read_views(model, params, states, views, SIZE, SIZE)
+  after = read_views(model, params, roomy, views, SIZE, SIZE)
+  chex.assert_trees_all_equal(before, after)
+
+
 def test_an_empty_memory_changes_nothing(remembering, clip):
   model, params = remembering
   params = shaken(params)
