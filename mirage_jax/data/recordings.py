@@ -13,8 +13,10 @@ their own, and there is no depth.
 
 import dataclasses
 import json
+import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -22,6 +24,7 @@ from PIL import Image
 
 from mirage_jax.arrays import Float
 from mirage_jax.data import transforms
+from mirage_jax.geometry.clips import Clip
 
 TRANSFORMS = 'transforms.json'
 APART_S = 0.02  # most that an image and its depth or pose may be apart
@@ -159,6 +162,38 @@ def write_folder(
   text = json.dumps(about, indent=1) + '\n'
   (folder / TRANSFORMS).write_text(text, encoding='utf-8')
   return len(frames)
+
+
+def write_clip(
+  clip: Clip, folder: str | os.PathLike, depth_unit_m: float = 1e-3
+) -> int:
+  """Writes a clip `[t]` as a folder in the nerfstudio layout.
+
+  Args:
+    clip: NumPy arrays. Times are not kept: a folder has none.
+    folder: an empty one, or none yet.
+    depth_unit_m: metres of a unit of the depth images, which have 16 bits; a
+      pixel that is farther than they reach gets no depth.
+
+  Returns:
+    How many frames there are.
+  """
+  height, width = clip.depth_m.shape[-2:]
+  size = np.array([width, height, width, height])
+  units = np.round(np.asarray(clip.depth_m) / depth_unit_m)
+  units = np.where(units < 2**16, units, 0).astype(np.uint16)
+  shots = []
+  with tempfile.TemporaryDirectory() as name:
+    for i, rgb in enumerate(clip.rgb):
+      files = [
+        pathlib.Path(name, f'{kind}{i}.png') for kind in ('rgb', 'depth')
+      ]
+      for file, image in zip(files, (rgb, units[i]), strict=True):
+        Image.fromarray(np.asarray(image)).save(file)
+      intrinsics = tuple(np.asarray(clip.intrinsics[i]) * size)
+      pose = np.asarray(clip.world_from_camera[i])
+      shots.append(Shot(files[0], intrinsics, pose, files[1]))
+    return write_folder(shots, pathlib.Path(folder), depth_unit_m)
 
 
 def copy_folder(path, folder: pathlib.Path, every: int = 1) -> int:

@@ -17,8 +17,10 @@ from mirage_jax.arrays import Array, Float, UInt8
 from mirage_jax.evaluation.contests import Example
 from mirage_jax.evaluation.metrics import unit_rgb
 from mirage_jax.evaluation.outputs import replaced
+from mirage_jax.evaluation.readout_scores import claims
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import Clip
+from mirage_jax.memory.contract import Readout
 
 Frames = UInt8[Array, 't _ _ 3']
 PANEL = 256
@@ -132,6 +134,26 @@ def players_sheet(
     frames = label(enlarge(to_bytes(rgb)[at], size), texts)
     rows.append(beside(list(frames[:, None])))
   return below(rows)[0]
+
+
+def readout_panels(readout: Readout, truth: Clip | None = None) -> Frames:
+  """`target | memory | depth | confidence` of views `[t]`, labelled.
+
+  Dark is what the memory does not claim to know; confidence goes from 0,
+  black, to 1, white. Without `truth` there is no target.
+  """
+  rgb, depth_m = np.asarray(readout.rgb), np.asarray(readout.depth_m)
+  claimed = claims(readout)
+  known = depth_m[claimed]
+  far_m = float(np.percentile(known, 95)) if known.size else 5.0
+  sure = np.round(255 * np.asarray(readout.confidence)).astype(np.uint8)
+  panels = {} if truth is None else {TARGET: to_bytes(truth.rgb)}
+  panels |= {
+    'memory': to_bytes(np.where(claimed[..., None], rgb, -1.0)),
+    'depth': paint_depth(np.where(claimed, depth_m, 0.0), far_m),
+    'confidence': np.repeat(sure[..., None], 3, axis=-1),
+  }
+  return beside([label(enlarge(x), text) for text, x in panels.items()])
 
 
 def _shown(rollout: Rollout, truth: Clip) -> np.ndarray:

@@ -7,6 +7,7 @@ from mirage_jax.evaluation import videos
 from mirage_jax.evaluation.contests import Example
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.contract import Readout
 
 
 def some_frames(t=6, size=32):
@@ -102,3 +103,25 @@ def test_a_sheet_of_players_has_a_row_for_each_and_begins_with_what_was_seen():
   np.testing.assert_array_equal(target, made)  # it plays the truth
   red = [int(target[0, i * (32 + gap), 0]) for i in range(3)]
   assert red == [30, 90, 150]  # frames 1 (the last observed), 3 and 5
+
+
+def test_what_a_memory_does_not_claim_is_dark():
+  truth = example().truth
+  t, h, w = truth.depth_m.shape
+  opacity = np.ones((t, h, w), np.float32)
+  opacity[..., w // 2 :] = 0.2
+  readout = Readout(
+    features=np.ones((t, h, w, 3), np.float32),
+    depth_m=np.asarray(truth.depth_m),
+    opacity=opacity,
+    confidence=opacity,
+  )
+  size = videos.PANEL // w * w
+  panels = videos.readout_panels(readout, truth)[:, videos.BAND :]
+  shown = [panels[:, :, i : i + size] for i in range(0, 4 * size, size + 4)]
+  np.testing.assert_array_equal(shown[0], videos.enlarge(truth.rgb))
+  assert (shown[1][:, :, : size // 2] == 255).all()
+  assert all((x[:, :, size // 2 :] == 0).all() for x in shown[1:3])
+  assert (shown[3][:, :, size // 2 :] == 51).all()
+  alone = videos.readout_panels(readout)[:, videos.BAND :]
+  np.testing.assert_array_equal(alone, panels[:, :, size + 4 :])

@@ -117,6 +117,17 @@ def assert_same_cameras(folder, clip):
   return back
 
 
+def test_a_written_clip_is_read_again(tmp_path, room):
+  assert recordings.write_clip(room, tmp_path / 'new') == FRAMES
+  back = assert_same_cameras(tmp_path / 'new', room)
+  np.testing.assert_allclose(back.depth_m, room.depth_m, atol=1e-3)
+  far = room.depth_m.copy()
+  far[:, 0] = 70.0
+  recordings.write_clip(dataclasses.replace(room, depth_m=far), tmp_path)
+  depth = read_folder(tmp_path).clip.depth_m
+  assert (depth[:, 0] == 0).all() and (depth[:, 1:] > 0).all()
+
+
 def test_a_folder_is_copied_and_found_in_order(tmp_path, room, capsys):
   write_nerfstudio(room, tmp_path / 'in')
   found = run(tmp_path, input=tmp_path / 'in')
