@@ -6,7 +6,7 @@ of a source have the same shape (of several together: but for their objects).
 
 import inspect
 import pathlib
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from typing import Any, SupportsIndex
 
 from mirage_jax.data.caches import Cache, check_index
@@ -18,6 +18,9 @@ from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.worlds.config import KINDS, WorldConfig
 
 DOOM = 'doom'  # levels of a game, played by ViZDoom
+# Sources that are added: what makes one is given those of the options that it
+# names. Clips are brought to the size that is asked for if it names none.
+ADDED: dict[str, Callable[..., Any]] = {}
 FITTED = ('frames', 'height', 'width')
 CACHE_GB = 8.0  # of fitted clips
 
@@ -107,9 +110,10 @@ def open_source(name: str, **options):
   """Opens `'rooms'`, `'streets'`, `'doom'` or a recording; or a mixture.
 
   Args:
-    name: a kind of world, `'doom'`, a folder with a `transforms.json`, an
-      `.npz` of episodes, or the folder of a prepared dataset; several with
-      commas between them take turns, as many as `NAME*TURNS` says.
+    name: a kind of world, `'doom'`, one of `ADDED`, a folder with a
+      `transforms.json`, an `.npz` of episodes, or the folder of a prepared
+      dataset; several with commas between them take turns, as many as
+      `NAME*TURNS` says.
     **options: of the source; for worlds also the fields of `WorldConfig`. Of
       these, recordings take `frames`, `height` and `width`; the others, of
       how worlds are rendered, do not concern them.
@@ -130,6 +134,8 @@ def open_source(name: str, **options):
     return WorldSource(WorldConfig(kind=name, **config), **other)
   if name == DOOM:
     return _open_doom(options, own | fields)
+  if name in ADDED:
+    return _open_added(name, options, own | fields)
   rendering = (own | fields) - set(FITTED) - {'split', 'cache_gb'}
   options = {k: v for k, v in options.items() if k not in rendering}
   fit = {k: options.pop(k) for k in FITTED if k in options}
@@ -165,6 +171,16 @@ def _open_doom(options: dict, rendering: Set[str]):
   return DoomSource(DoomConfig(**config), **other)
 
 
+def _open_added(name: str, options: dict, rendering: Set[str]):
+  """An added source, fitted to the size that it was not told."""
+  known = inspect.signature(ADDED[name]).parameters.keys()
+  fit = {k: v for k, v in options.items() if k in set(FITTED) - known}
+  options = {k: v for k, v in options.items() if k not in rendering - known}
+  _check_options(name, options, known)
+  source = ADDED[name](**options)
+  return FittedSource(source, **fit) if fit else source
+
+
 def _open_recording(name: str, frames: int | None, options: dict):
   """The source of a folder, a file or a prepared dataset."""
   path = pathlib.Path(name)
@@ -183,8 +199,8 @@ def _open_recording(name: str, frames: int | None, options: dict):
     _check_options(name, options, own)
     return TfdsSource(path.name, path.parent, **options)
   raise ValueError(
-    f"unknown source '{name}'; have {', '.join(KINDS)}, {DOOM}, a folder with "
-    'transforms.json, or a prepared dataset'
+    f"unknown source '{name}'; have {', '.join([*KINDS, DOOM, *ADDED])}, a "
+    'folder with transforms.json, or a prepared dataset'
   )
 
 

@@ -129,7 +129,7 @@ def open_clips(
   most `READ_WIDTH` pixels); worlds give `scenes` clips of their test split, and
   recorded episodes at most as many.
   """
-  made = source in (*sources.KINDS, sources.DOOM)
+  made = source in (*sources.KINDS, sources.DOOM, *sources.ADDED)
   if made or source.endswith('.npz'):
     options = {}
     if made:

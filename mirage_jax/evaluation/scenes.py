@@ -19,7 +19,7 @@ from mirage_jax import worlds
 from mirage_jax.data import transforms
 from mirage_jax.data.folders import Folder, read_folder
 from mirage_jax.data.resizing import resize_clip
-from mirage_jax.data.sources import DOOM, open_source
+from mirage_jax.data.sources import ADDED, DOOM, open_source
 from mirage_jax.geometry import paths
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
@@ -69,7 +69,7 @@ class Request:
   @property
   def source_is_recorded(self) -> bool:
     """Whether the source has episodes along paths of their own."""
-    return self.source.endswith('.npz') or self.source == DOOM
+    return self.source.endswith('.npz') or self.source in (DOOM, *ADDED)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ def open_episodes(request: Request, count: int) -> Any:
 
 def _recorded_episodes(request: Request, count: int) -> list[Clip]:
   options = _world_options(request)
-  if request.source == DOOM:
+  if request.source in (DOOM, *ADDED):
     options |= {'clips': count, 'seed': request.seed, 'split': 'test'}
   episodes = open_source(request.source, **options)
   clips = [episodes[i] for i in range(min(count, len(episodes)))]
