@@ -30,8 +30,8 @@ class Setting:
   observed: int
   batch: int
   videos: int
-  stride: int | None
-  seed: int
+  stride: int | None = None
+  seed: int = 0
   rollouts: str | None = None
 
 

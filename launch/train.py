@@ -85,7 +85,7 @@ def train(
     if current is None:
       current = start(run, config.seed, settings.base)
     announce(current, settings, workdir)
-    patience_s = settings.patience_s if jax.process_count() > 1 else 0
+    patience_s = settings.patience_s if jax.process_count() > 1 else 0.0
     with (
       open_board(workdir, int(current.step)) as board,
       watchdog.watch(patience_s) as beat,
