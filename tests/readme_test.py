@@ -15,7 +15,7 @@ from mirage_jax.geometry.clips import take_frames
 from mirage_jax.memory import files
 
 README = pathlib.Path(__file__).parents[1] / 'README.md'
-MOST_LINES = 40
+MOST_LINES = 30
 
 
 def blocks(heading: str) -> list[str]:
