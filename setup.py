@@ -15,7 +15,10 @@ setup(
   packages=find_packages(
     include=['mirage_jax', 'mirage_jax.*', 'experiments', 'launch', 'launch.*']
   ),
-  package_data={'mirage_jax': ['pretrained/**/*', 'py.typed']},
+  package_data={
+    'mirage_jax': ['pretrained/**/*', 'py.typed'],
+    'launch': ['pods/*.sh'],
+  },
   python_requires='>=3.11',
   install_requires=[
     'absl-py>=2.1,<3',
