@@ -27,7 +27,7 @@ def colab_link(path) -> str:
   """Where the badge leads: to the notebook itself, if its home is known."""
   citation = (ROOT / 'CITATION.cff').read_text(encoding='utf-8')
   home = re.search(
-    r"^repository-code: '?https://(github.com/\S+?)'?$", citation
+    r"^repository-code: '?https://(github.com/\S+?)'?$", citation, re.MULTILINE
   )
   if home is None:
     return COLAB
