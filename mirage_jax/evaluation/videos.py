@@ -130,7 +130,7 @@ def players_sheet(
     rgb = truth.rgb
     if name != TARGET:
       rgb = np.concatenate([rgb[:given], example.rollouts[name].clip.rgb])
-    texts = [f'{name}  {steps[0]}', *steps[1:]]
+    texts = steps if name == TARGET else [name, *[''] * (columns - 1)]
     frames = label(enlarge(to_bytes(rgb)[at], size), texts)
     rows.append(beside(list(frames[:, None])))
   return below(rows)[0]
