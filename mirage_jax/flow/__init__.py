@@ -1,8 +1,11 @@
 """Flow matching: pure maths over a `velocity(x, t)`, never a network."""
 
 from mirage_jax.flow.paths import (
+  aim,
   clean_from_velocity,
+  expand,
   interpolate,
+  towards,
   velocity_from_clean,
   velocity_target,
 )
@@ -12,9 +15,12 @@ from mirage_jax.flow.schedules import LogitNormal
 __all__ = [
   'LogitNormal',
   'Sampler',
+  'aim',
   'clean_from_velocity',
+  'expand',
   'integrate',
   'interpolate',
+  'towards',
   'velocity_from_clean',
   'velocity_target',
 ]

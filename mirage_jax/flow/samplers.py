@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
+from mirage_jax.flow.paths import expand
 
 Velocity = Callable[[Array, Array], Array]
 
@@ -47,19 +48,28 @@ def integrate(
   kind: str,
   velocity: Velocity,
   x: Float[Array, '...'],
-  times: Float[Array, 'steps_and_one'],
+  times: Float[Array, 'steps_and_one *b'],
 ) -> Float[Array, '...']:
-  """Integrates `x` along the descending `times` with one scan."""
+  """Integrates `x` along the descending `times` with one scan.
+
+  Args:
+    kind: of `Sampler`.
+    velocity: of `(x, t)`; t is an entry of `times`.
+    x: where to start.
+    times: one grid for all, or one for each of the leading axes of `x`. Where
+      a time is repeated, nothing moves.
+  """
 
   def euler(x, interval):
     t, following = interval
-    return x + (following - t) * velocity(x, t), None
+    return x + expand(following - t, x) * velocity(x, t), None
 
   def heun(x, interval):
     t, following = interval
+    length = expand(following - t, x)
     first = velocity(x, t)
-    second = velocity(x + (following - t) * first, following)
-    return x + (following - t) * (first + second) / 2, None
+    second = velocity(x + length * first, following)
+    return x + length * (first + second) / 2, None
 
   step = {'euler': euler, 'heun': heun}[kind]
   return jax.lax.scan(step, x, (times[:-1], times[1:]))[0]

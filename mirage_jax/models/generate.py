@@ -1,5 +1,6 @@
 """Generating a chunk of frames by integrating the flow."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,8 +11,16 @@ from mirage_jax.flow import Sampler, integrate, velocity_from_clean
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
-from mirage_jax.models.mirage import Mirage, context_video, read_views
+from mirage_jax.models.mirage import (
+  Mirage,
+  Prediction,
+  Window,
+  context_video,
+  read_views,
+)
 from mirage_jax.models.video import CHANNELS, Frames, frames_from_video
+
+Predict = Callable[[Array, Array], Prediction]
 
 
 def generate_chunk(
@@ -46,17 +55,55 @@ def generate_chunk(
     method='watch',
   )  # fmt: skip
 
-  def predict(x: Float[Array, 'b t h w 4'], level: Float[Array, '']):
-    levels = jnp.full((b, t), level)
+  predict = predictor(model, params, cameras, window, readout)
+  noise = jax.random.normal(key, (b, t, h, w, CHANNELS))
+  _, last = denoise(sampler.kind, predict, noise, sampler.times())
+  return frames_from_video(last.video, last.dynamic, last.sky), readout
+
+
+def predictor(
+  model: Mirage,
+  params: Any,
+  cameras: Cameras,
+  window: Window,
+  readout: Readout | None,
+) -> Predict:
+  """`(x, level) -> Prediction` of a chunk.
+
+  `x` is `[b, t, h, w, 4]`; its frames have one level, which is a number for
+  all examples or `[b]`.
+  """
+  shape = cameras.intrinsics.shape[:2]
+
+  def predict(x, level):
+    levels = jnp.broadcast_to(jnp.reshape(level, (-1, 1)), shape)
     return model.apply(params, x, levels, cameras, window, readout)
 
-  def velocity(x, level):
-    video = predict(x, level).video
-    return velocity_from_clean(x, video, jnp.full((b, t), level))
+  return predict
 
-  # The last step, from the last level to 0, lands on the prediction itself.
-  times = sampler.times()
-  noise = jax.random.normal(key, (b, t, h, w, CHANNELS))
-  x = integrate(sampler.kind, velocity, noise, times[:-1])
-  last = predict(x, times[-2])
-  return frames_from_video(last.video, last.dynamic, last.sky), readout
+
+def denoise(
+  kind: str,
+  predict: Predict,
+  x: Float[Array, 'b t h w 4'],
+  times: Float[Array, 'steps_and_one *b'],
+) -> tuple[Float[Array, 'b t h w 4'], Prediction]:
+  """Integrates along all but the last interval, and predicts from there.
+
+  A last step to level 0 lands on the prediction itself.
+
+  Args:
+    kind: of the sampler.
+    predict: see `predictor`.
+    x: where to start.
+    times: descending levels, for all examples or for each.
+
+  Returns:
+    The sample at `times[-2]`, and what is predicted of it.
+  """
+
+  def velocity(x, level):
+    return velocity_from_clean(x, predict(x, level).video, level)
+
+  x = integrate(kind, velocity, x, times[:-1])
+  return x, predict(x, times[-2])

@@ -44,6 +44,30 @@ def test_sampler_is_exact_on_straight_lines(kind, shift):
   np.testing.assert_allclose(out, CLEAN, atol=1e-5)
 
 
+@pytest.mark.parametrize('kind', ['euler', 'heun'])
+def test_examples_may_have_times_of_their_own(kind):
+  """And a time that is repeated changes nothing."""
+  grid = flow.Sampler(kind, steps=3).times()
+  times = jnp.stack([grid[:3], grid[jnp.array([0, 0, 1])]], axis=-1)
+
+  def velocity(x, t):
+    return x * flow.expand(t, x)
+
+  both = flow.integrate(kind, velocity, NOISE, times)
+  for i, alone in enumerate([grid[:3], grid[:2]]):
+    one = flow.integrate(kind, velocity, NOISE[i], alone)
+    np.testing.assert_allclose(both[i], one, atol=1e-6)
+
+
+def test_aiming_is_the_inverse_of_going_towards():
+  t, end = jnp.array([1.0, 0.4]), jnp.array([0.7, 0.0])
+  x = flow.interpolate(CLEAN, NOISE, t)
+  reached = flow.towards(x, CLEAN, t, end)
+  on_path = flow.interpolate(CLEAN, NOISE, end)
+  np.testing.assert_allclose(reached, on_path, atol=1e-6)
+  np.testing.assert_allclose(flow.aim(x, reached, t, end), CLEAN, atol=1e-5)
+
+
 def test_heun_is_of_higher_order_than_euler():
   def error(kind, steps):
     times = flow.Sampler(kind, steps).times()
