@@ -3,26 +3,62 @@
 import dataclasses
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
-from mirage_jax.arrays import Array, Float, Key
+from mirage_jax.arrays import Array, Bool, Float, Key
 from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import LogitNormal, interpolate
 from mirage_jax.flow.paths import MIN_LEVEL
 from mirage_jax.geometry.clips import Clip, join_frames
+from mirage_jax.memory.contract import Readout
 from mirage_jax.models import video as video_lib
 from mirage_jax.models.mirage import (
   Mirage,
   Prediction,
+  Window,
   context_video,
   init_states,
   read_views,
   write_frames,
 )
 
-LOSSES = ('rgb', 'depth', 'dynamic', 'sky')
+MASKS = ('dynamic', 'sky')
+LOSSES = ('rgb', 'depth', *MASKS)
+
+
+@flax.struct.dataclass
+class Given:
+  """What a generator is given beside the noisy target.
+
+  Attributes:
+    window: what it made of the frames before.
+    readout: what its memory shows of the target; None without one.
+  """
+
+  window: Window
+  readout: Readout | None
+
+
+@flax.struct.dataclass
+class Answer:
+  """What a generator should have said of the target.
+
+  Attributes:
+    video: clean colour and inverse depth.
+    dynamic: probability of "moves".
+    sky: probability of "at infinity".
+    depth_known: pixels whose inverse depth is known.
+    masks_known: whether an example's `dynamic` and `sky` are.
+  """
+
+  video: Float[Array, 'b t h w 4']
+  dynamic: Float[Array, 'b t h w']
+  sky: Float[Array, 'b t h w']
+  depth_known: Bool[Array, 'b t h w']
+  masks_known: Bool[Array, 'b 2']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,37 +110,70 @@ class Objective:
       The weighted sum, and each part unweighted beside it.
     """
     keys = jax.random.split(key, 5)
+    given = self.condition(model, params, episode, key)
+    target = episode.target
+    clean = video_lib.encode_clip(target)
+    levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
+    noise = jax.random.normal(keys[2], clean.shape)
+    noisy = interpolate(clean, noise, levels)
+    prediction = model.apply(
+      params, noisy, levels, target.cameras, given.window, given.readout
+    )
+    answer = Answer(
+      video=clean,
+      **{name: getattr(target, name).astype(jnp.float32) for name in MASKS},
+      depth_known=video_lib.depth_known(target),
+      masks_known=episode.known,
+    )
+    return self.score(prediction, answer, levels, given)
+
+  def condition(
+    self, model: Mirage, params: Any, episode: Episode, key: Key[Array, '']
+  ) -> Given:
+    """Writes the past and reads and watches what is given of the target.
+
+    Args:
+      model: the world model.
+      params: its variables.
+      episode: as in `__call__`; of the target only the cameras matter, but to
+        a memory that foresees.
+      key: of the noise on what is given; the same for any model.
+    """
+    noise, _, _, window_noise, hiding = jax.random.split(key, 5)
     target, context = episode.target, episode.context
     # The window is in the memory too, as it is in a rollout.
     history = join_frames(episode.history, context)
     if model.memory is not None and model.memory.foresees:
       history = join_frames(history, target)
-    history = self._noisy_history(keys[0], history)
+    history = self._noisy_history(noise, history)
     states = init_states(model, history.world_from_camera[:, 0])
     states = write_frames(model, params, states, history, False)
     h, w = target.depth_m.shape[-2:]
     readout = read_views(model, params, states, target.cameras, h, w)
     if readout is not None:
-      drawn = jax.random.uniform(keys[4], target.rgb.shape[:1])
+      drawn = jax.random.uniform(hiding, target.rgb.shape[:1])
       shown = (drawn >= self.memory_dropout).astype(jnp.float32)
       readout = readout.hidden(shown)
-    clean = video_lib.encode_clip(target)
-    levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
-    noise = jax.random.normal(keys[2], clean.shape)
-    window, window_levels = self._noisy_context(keys[3], context)
-    past = model.apply(
-      params, window, window_levels, context.cameras, readout, method='watch'
+    frames, levels = self._noisy_context(window_noise, context)
+    window = model.apply(
+      params, frames, levels, context.cameras, readout, method='watch'
     )
-    noisy = interpolate(clean, noise, levels)
-    prediction = model.apply(
-      params, noisy, levels, target.cameras, past, readout
-    )
-    parts = _losses(prediction, clean, levels, episode)
+    return Given(window, readout)
+
+  def score(
+    self,
+    prediction: Prediction,
+    answer: Answer,
+    levels: Float[Array, 'b t'],
+    given: Given,
+  ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
+    """The weighted sum of the losses, and each part unweighted beside it."""
+    parts = _losses(prediction, answer, levels)
     parts = {name: value.mean() for name, value in parts.items()}
     weighted = [self.weights[name] * parts[name] for name in LOSSES]
     loss = jnp.stack(weighted).sum()
-    if readout is not None:
-      parts['memory_opacity'] = readout.opacity.mean()
+    if given.readout is not None:
+      parts['memory_opacity'] = given.readout.opacity.mean()
       parts['memory_gate'] = prediction.gate.mean()
     return loss, parts
 
@@ -144,28 +213,24 @@ class Objective:
 
 
 def _losses(
-  prediction: Prediction,
-  clean: Float[Array, 'b t h w 4'],
-  levels: Float[Array, 'b t'],
-  episode: Episode,
+  prediction: Prediction, answer: Answer, levels: Float[Array, 'b t']
 ) -> dict[str, Float[Array, 'b']]:
   """Every loss of `LOSSES` an example; a mask that is unknown costs nothing.
 
   The squared error of the clean sample over `t^2` is that of the velocity
   (arXiv 2511.13720, table 1).
   """
-  target = episode.target
   scale = 1.0 / jnp.maximum(levels, MIN_LEVEL) ** 2
-  error = (prediction.video - clean) ** 2 * scale[..., None, None, None]
-  known = video_lib.depth_known(target).astype(jnp.float32)
+  error = (prediction.video - answer.video) ** 2 * scale[..., None, None, None]
+  known = answer.depth_known.astype(jnp.float32)
   pixels = (1, 2, 3)
   depth = (error[..., 3] * known).sum(pixels)
   parts = {
     'rgb': error[..., :3].mean((1, 2, 3, 4)),
     'depth': depth / jnp.maximum(known.sum(pixels), 1.0),
   }
-  for i, name in enumerate(('dynamic', 'sky')):
-    logit, mask = getattr(prediction, name), getattr(target, name)
-    cost = optax.sigmoid_binary_cross_entropy(logit, mask.astype(jnp.float32))
-    parts[name] = cost.mean(pixels) * episode.known[:, i]
+  for i, name in enumerate(MASKS):
+    logit, mask = getattr(prediction, name), getattr(answer, name)
+    cost = optax.sigmoid_binary_cross_entropy(logit, mask)
+    parts[name] = cost.mean(pixels) * answer.masks_known[:, i]
   return parts
