@@ -1,5 +1,6 @@
 """The composition root: every part of an experiment from its config."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from mirage_jax.memory.contract import Memory
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import Mirage, init_states, write_frames
 from mirage_jax.models.video import decode_colour, fill_masks
+from mirage_jax.training.distillation import Distillation
 from mirage_jax.training.metrics import contact_sheet
 from mirage_jax.training.objective import Objective
 
@@ -49,19 +51,54 @@ def make_pipeline(
   return sections.call(pipeline, 'data', settings | source)
 
 
-def make_objective(config: ml_collections.ConfigDict, model: Mirage):
-  """`(params, episode, key) -> (loss, parts)`."""
+def make_teacher(
+  config: ml_collections.ConfigDict, platform: str = ''
+) -> assembly.Trained | None:
+  """The model of `config.distillation`; None without such a section.
+
+  Raises:
+    FileNotFoundError: there is no such checkpoint.
+    ValueError: its frames or windows are not those of the experiment.
+  """
+  if 'distillation' not in config:
+    return None
+  if 'teacher' not in config.distillation:
+    raise ValueError(
+      "config key 'distillation.teacher' is missing; add it to the experiment"
+    )
+  name, source, data = config.distillation.teacher, config.source, config.data
+  teacher = assembly.load(name, exact=False, platform=platform)
+  theirs = *teacher.size, *teacher.window
+  ours = source.height, source.width, data.context, data.target
+  if theirs != ours:
+    raise ValueError(
+      f'teacher {name} has (height, width, context, target) {theirs}, this '
+      f'experiment {ours}; expected the same'
+    )
+  return teacher
+
+
+def make_objective(
+  config: ml_collections.ConfigDict,
+  model: Mirage,
+  teacher: assembly.Trained | None = None,
+) -> Callable[..., Any]:
+  """`(params, episode, key) -> (loss, parts)`.
+
+  With a teacher it takes the teacher's parameters, too.
+  """
   settings = config.objective.to_dict()
   levels = settings.pop('levels')
   levels = sections.call(LogitNormal, 'objective.levels', levels)
   objective = sections.call(
     Objective, 'objective', settings | {'levels': levels}
   )
-
-  def evaluate(params: Any, episode: Any, key: Any):
-    return objective(model, params, episode, key)
-
-  return evaluate
+  if teacher is not None:
+    settings = config.distillation.to_dict()
+    settings |= {'objective': objective, 'sampler': make_sampler(config)}
+    settings['teacher'] = teacher.model
+    objective = sections.call(Distillation, 'distillation', settings)
+  return functools.partial(objective, model)
 
 
 def make_sampler(config: ml_collections.ConfigDict) -> Sampler:

@@ -75,14 +75,18 @@ def _train(config: ml_collections.ConfigDict, run: Run) -> Program:
     batch, jax.tree.map(lambda _: sharding.batch_sharding(run.mesh), batch)
   )
   written = data.history + data.context if run.model.memory else 0
+  frozen = trees.shapes(
+    run.frozen, sharding.parameter_shardings(run.mesh, run.frozen)
+  )
   return Program(
     'train',
-    lambda: _lower(run.mesh, run.step, run.shapes, batch),
+    lambda: _lower(run.mesh, run.step, run.shapes, batch, *frozen),
     data.batch_size * flops.train_step(_sizes(config, run.model, written)),
     {
       'parameters': run.shapes.params,
       'optimizer': run.shapes.opt_state,
       'average': run.shapes.ema,
+      'frozen': frozen,
       'batch': batch,
     },
   )

@@ -84,6 +84,8 @@ class Run:
     step: the jitted training step.
     place: puts a batch on the devices.
     batches: the iterator of episodes.
+    frozen: what the step takes beside a state and a batch, on the host: a
+      teacher's parameters, if there is a teacher.
   """
 
   model: Mirage
@@ -93,6 +95,12 @@ class Run:
   step: Callable[..., Any]
   place: Callable[[Any], Any]
   batches: Any
+  frozen: tuple[Any, ...] = ()
+
+  def place_frozen(self) -> tuple[Any, ...]:
+    """The frozen parameters on the devices, laid out as trained ones are."""
+    shardings = sharding.parameter_shardings(self.mesh, self.frozen)
+    return jax.device_put(self.frozen, shardings)
 
 
 def make_run(
@@ -114,11 +122,12 @@ def make_run(
   mesh = sharding.make_mesh(**config.mesh, devices=devices)
   platform = mesh.devices.flat[0].platform
   model = build.make_model(config, platform=platform)
+  teacher = build.make_teacher(config, platform)
   init = make_init(config, model, update, settings.ema > 0)
   shapes = jax.eval_shape(init, jax.random.key(config.seed))
   shardings = sharding.parameter_shardings(mesh, shapes)
   step = make_train_step(
-    build.make_objective(config, model),
+    build.make_objective(config, model, teacher),
     update,
     seed=config.seed,
     ema=settings.ema,
@@ -139,6 +148,7 @@ def make_run(
     step=step,
     place=functools.partial(sharding.place_batch, mesh),
     batches=iter(batches),
+    frozen=() if teacher is None else (teacher.params,),
   )
 
 

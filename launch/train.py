@@ -140,11 +140,11 @@ def start(run: Run, seed: int, base: str) -> state.TrainState:
 
 def make_step(run: Run, beat: Callable[[], None]) -> Callable[..., Any]:
   """The step on its mesh; it tells that it was taken."""
-  step = sharding.on(run.mesh, run.step)
+  step, frozen = sharding.on(run.mesh, run.step), run.place_frozen()
 
   def take(current: state.TrainState, batch: Any) -> Any:
     beat()
-    return step(current, batch)
+    return step(current, batch, *frozen)
 
   return take
 

@@ -121,19 +121,22 @@ def make_sampler(settings: Settings, steps: int | None = None) -> Sampler:
   return sections.call(Sampler, 'sampler', sampler)
 
 
-def load(checkpoint: str | os.PathLike, exact: bool = True) -> Trained:
+def load(
+  checkpoint: str | os.PathLike, exact: bool = True, platform: str = ''
+) -> Trained:
   """A trained model.
 
   Args:
     checkpoint: a workdir, a released folder, or the name of a shipped model.
     exact: whether memories add integers (order-free) instead of floats.
+    platform: see `make_memory`.
 
   Raises:
     FileNotFoundError: there is no such checkpoint.
     ValueError: it is damaged, or of another architecture.
   """
   opened = open_checkpoint(checkpoint)
-  model = make_model(opened.config, exact)
+  model = make_model(opened.config, exact, platform)
   trained = Trained(model, opened.params, opened.config)
   expected = jax.eval_shape(
     lambda key: init_params(model, key, *trained.size), jax.random.key(0)

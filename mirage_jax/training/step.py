@@ -11,7 +11,7 @@ from mirage_jax.training import state as states
 
 Episode = Any
 Metrics = dict[str, jax.Array]
-Objective = Callable[[Any, Episode, Any], tuple[Any, dict[str, Any]]]
+Objective = Callable[..., tuple[Any, dict[str, Any]]]
 
 
 def make_train_step(
@@ -23,36 +23,39 @@ def make_train_step(
   compute_dtype=jnp.float32,
   accumulate: int = 1,
   state_sharding=None,
-) -> Callable[[states.TrainState, Episode], tuple[states.TrainState, Metrics]]:
+) -> Callable[..., tuple[states.TrainState, Metrics]]:
   """The jitted step; it donates the state that it is given.
 
   Args:
-    objective: `(params, episode, key) -> (loss, {name: scalar})`.
+    objective: `(params, episode, key, *frozen) -> (loss, {name: scalar})`.
     optimizer: turns gradients into updates.
     seed: step i draws from `fold_in(key(seed), i)`.
     ema: decay of the moving average; 0 = none is kept.
-    compute_dtype: what the objective sees the float parameters in.
+    compute_dtype: what the objective sees the float parameters in, the frozen
+      ones too.
     accumulate: parts that the batch is taken in, one after the other; the
       gradient is their mean. Part i draws from `fold_in(key, i)`.
     state_sharding: shardings of the state that comes out; None = inferred.
 
   Returns:
-    `step(state, episode) -> (state, metrics)`. The metrics are the
-    objective's own, and `loss`, `gradient_norm` and `finite` (whether loss
-    and gradient are). A batch that `accumulate` does not divide is a
+    `step(state, episode, *frozen) -> (state, metrics)`; what is frozen, such
+    as a teacher's parameters, is handed to the objective as it is. The metrics
+    are the objective's own, and `loss`, `gradient_norm` and `finite` (whether
+    loss and gradient are). A batch that `accumulate` does not divide is a
     ValueError.
   """
 
-  def loss_of(params, episode, key):
-    return objective(states.cast_floats(params, compute_dtype), episode, key)
+  def loss_of(params, episode, key, *frozen):
+    params, *frozen = states.cast_floats((params, *frozen), compute_dtype)
+    return objective(params, episode, key, *frozen)
 
   gradient_of = jax.value_and_grad(loss_of, has_aux=True)
   if accumulate > 1:
     gradient_of = _in_parts(gradient_of, accumulate)
 
-  def step(state, episode):
+  def step(state, episode, *frozen):
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    (loss, parts), gradients = gradient_of(state.params, episode, key)
+    (loss, parts), gradients = gradient_of(state.params, episode, key, *frozen)
     if state_sharding is not None:
       # Where they are needed: summed in parts, not everywhere.
       gradients = jax.lax.with_sharding_constraint(
@@ -84,7 +87,7 @@ def _average(state: states.TrainState, params: Any, ema: float) -> Any:
 
 
 def _in_parts(function: Callable[..., Any], count: int) -> Callable[..., Any]:
-  """The mean of `function(params, part, key)` over `count` parts of a batch.
+  """The mean of `function(params, part, key, ...)` over parts of a batch.
 
   Examples i, i + count, i + 2 count, ... are a part: every device then has its
   share of every part where it lies.
@@ -101,12 +104,14 @@ def _in_parts(function: Callable[..., Any], count: int) -> Callable[..., Any]:
 
     return jax.tree.map(take, episode)
 
-  def mean(params, episode, key):
+  def mean(params, episode, key, *frozen):
     def add(total, i):
-      one = function(params, part_of(episode, i), jax.random.fold_in(key, i))
+      part_key = jax.random.fold_in(key, i)
+      one = function(params, part_of(episode, i), part_key, *frozen)
       return jax.tree.map(lambda t, x: t + x / count, total, one), None
 
-    shapes = jax.eval_shape(function, params, part_of(episode, 0), key)
+    first = part_of(episode, 0)
+    shapes = jax.eval_shape(function, params, first, key, *frozen)
     nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return jax.lax.scan(add, nothing, jnp.arange(count))[0]
 

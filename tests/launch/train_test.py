@@ -21,6 +21,7 @@ from experiments import (
   mirage_b,
   rooms_tiny,
   rooms_tiny_cells,
+  rooms_tiny_fast,
   rooms_tiny_window,
   smoke,
 )
@@ -123,6 +124,7 @@ def test_kernels_are_those_of_the_platform(platform, attention, lookups):
     smoke,
     rooms_tiny,
     rooms_tiny_cells,
+    rooms_tiny_fast,
     rooms_tiny_window,
     doom_tiny,
     doom_tiny_window,
@@ -139,6 +141,14 @@ def test_experiments_say_command_cost_and_expectation(experiment):
   sections.call(optimizer.make_optimizer, 'optimizer', config.optimizer)
   config.train.steps = 77
   assert config.optimizer.steps == 77  # the schedule ends with the run
+
+
+def test_the_student_starts_from_its_teacher():
+  config = rooms_tiny_fast.get_config()
+  config.distillation.teacher = 'other'
+  assert config.train.base == 'other'
+  model = rooms_tiny.get_config().model.to_dict()
+  assert config.model.to_dict() == model
 
 
 @pytest.mark.parametrize('memory', bench.MEMORIES)

@@ -1,0 +1,157 @@
+"""Laws of distillation: what the student is asked to say, and by whom."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mirage_jax.flow import Sampler, interpolate
+from mirage_jax.models.generate import denoise
+from mirage_jax.models.mirage import Prediction, init_params
+from mirage_jax.training.distillation import (
+  Distillation,
+  draw_intervals,
+  teach,
+)
+from mirage_jax.training.objective import LOSSES
+from tests.training.objective_test import MODEL, OBJECTIVE, SIZE
+from tests.training.objective_test import episode as episode
+
+SHAPE = (3, 2, 4, 4, 4)
+CLEAN = jax.random.normal(jax.random.key(0), SHAPE)
+NOISE = jax.random.normal(jax.random.key(1), SHAPE)
+DISTILLATION = Distillation(OBJECTIVE, Sampler(steps=3), MODEL, teacher_steps=2)
+
+
+def says(video):
+  """A teacher whose prediction is `video(x, level)`."""
+
+  def predict(x, level):
+    found = video(x, jnp.reshape(level, (-1, 1, 1, 1, 1)))
+    mask = found[..., 0]
+    return Prediction(found, mask, -mask, jnp.zeros_like(mask))
+
+  return predict
+
+
+def bends(x, level):
+  return jnp.tanh(x) * level + 0.5 * x**2 * (1 - level)
+
+
+@pytest.fixture(scope='module')
+def params():
+  """Parameters without zeros, so that every layer matters."""
+  tree = init_params(MODEL, jax.random.key(0), SIZE, SIZE)
+  leaves, structure = jax.tree.flatten(tree)
+  keys = jax.random.split(jax.random.key(3), len(leaves))
+  return structure.unflatten(
+    x + 0.05 * jax.random.normal(key, x.shape)
+    for x, key in zip(leaves, keys, strict=True)
+  )
+
+
+@pytest.mark.parametrize('shift', [1.0, 3.0])
+@pytest.mark.parametrize('steps', [1, 4])
+def test_on_straight_paths_the_target_is_the_clean_sample(steps, shift):
+  sampler = Sampler(steps=3, shift=shift)
+  made = dataclasses.replace(DISTILLATION, sampler=sampler, teacher_steps=steps)
+  times = made.times_of(jnp.arange(3))
+  start = interpolate(CLEAN, NOISE, times[0])
+  answer = teach(says(lambda x, level: CLEAN), start, times)
+  np.testing.assert_allclose(answer.video, CLEAN, atol=2e-5)
+
+
+def test_a_teacher_of_one_step_is_asked_for_its_own_prediction():
+  times = dataclasses.replace(DISTILLATION, teacher_steps=1).times_of(
+    jnp.arange(3)
+  )
+  answer = teach(says(bends), NOISE, times)
+  own = says(bends)(NOISE, times[0])
+  np.testing.assert_allclose(answer.video, own.video, atol=1e-5)
+  np.testing.assert_allclose(answer.dynamic, jax.nn.sigmoid(own.dynamic))
+
+
+def test_one_step_to_the_target_lands_where_the_teacher_does():
+  """And steps after one another are the sampler of that many steps."""
+  times = DISTILLATION.times_of(jnp.zeros(3, int))
+  x = NOISE
+  for interval in range(3):
+    times = DISTILLATION.times_of(jnp.full(3, interval))
+    t, end = times[0][0], times[-1][0]
+    x += (end - t) / t * (x - teach(says(bends), x, times).video)
+  _, many = denoise('euler', says(bends), NOISE, Sampler(steps=6).times())
+  np.testing.assert_allclose(x, many.video, atol=1e-4)
+
+
+def test_the_student_starts_where_its_sampler_would_be():
+  interval = jnp.array([0, 2, 1])
+  times = DISTILLATION.times_before(interval)
+  start, _ = denoise('euler', says(bends), NOISE, times)
+  for i, count in enumerate([0, 2, 1]):
+    x = NOISE[i : i + 1]
+    if count:
+      grid = DISTILLATION.sampler.times()[: count + 2]
+      x, _ = denoise('euler', says(bends), x, grid)
+    np.testing.assert_allclose(start[i], x[0], atol=1e-5)
+
+
+def test_intervals_are_drawn_evenly():
+  drawn = [draw_intervals(jax.random.key(i), 7, 3) for i in range(20)]
+  counts = np.stack([np.bincount(x, minlength=3) for x in drawn])
+  assert counts.min() == 2 and counts.max() == 3
+  assert len({tuple(np.asarray(x)) for x in drawn}) > 10
+
+
+def loss_of(made, episode, key=0):
+  def loss(params, teacher):
+    return made(MODEL, params, episode, jax.random.key(key), teacher)
+
+  return loss
+
+
+def norms(tree):
+  return np.array([float(jnp.abs(x).max()) for x in jax.tree.leaves(tree)])
+
+
+def test_who_says_what_the_teacher_says_learns_nothing(params, episode):
+  made = dataclasses.replace(DISTILLATION, teacher_steps=1)
+  gradient = jax.jit(jax.grad(loss_of(made, episode), 0, has_aux=True))
+  found, parts = gradient(params, params)
+  assert norms(found).max() < 1e-4
+  assert float(parts['rgb']) < 1e-8 and float(parts['depth']) < 1e-8
+  assert set(LOSSES) < set(parts)
+  other = jax.tree.map(lambda x: 1.3 * x, params)
+  assert norms(gradient(params, other)[0]).max() > 1e-3
+
+
+def test_the_teacher_gets_no_gradient(params, episode):
+  gradient = jax.grad(loss_of(DISTILLATION, episode), (0, 1), has_aux=True)
+  (student, teacher), _ = jax.jit(gradient)(params, params)
+  assert norms(teacher).max() == 0
+  assert norms(student).max() > 0
+
+
+def test_the_target_is_not_looked_at(params, episode):
+  loss = jax.jit(
+    lambda episode: loss_of(DISTILLATION, episode)(params, params)[0]
+  )
+  target = dataclasses.replace(
+    episode.target,
+    rgb=0 * episode.target.rgb,
+    depth_m=0 * episode.target.depth_m,
+  )
+  assert loss(episode) == loss(episode.replace(target=target))
+
+
+@pytest.mark.parametrize(
+  'change, words',
+  [
+    ({'sampler': Sampler('heun')}, "sampler.kind is 'heun'"),
+    ({'teacher_steps': 0}, 'distillation.teacher_steps is 0; expected 1'),
+  ],
+)
+def test_bad_settings_are_named(change, words):
+  with pytest.raises(ValueError, match=words):
+    dataclasses.replace(DISTILLATION, **change)
