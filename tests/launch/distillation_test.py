@@ -7,7 +7,6 @@ import pytest
 
 from launch.runs import Settings, make_run
 from mirage_jax import sharding, trees
-from mirage_jax.models.mirage import init_params
 from mirage_jax.training import released
 from mirage_jax.training.checkpoints import Checkpoints
 from tests.launch.meshes_test import make_config
@@ -31,8 +30,8 @@ def teacher(tmp_path_factory):
   """A released folder of a model whose layers all matter."""
   folder, config = tmp_path_factory.mktemp('teacher'), make_config('none')
   run = make_run(config, Settings(**config.train.to_dict()), jax.devices()[:1])
-  params = init_params(run.model, jax.random.key(7), 16, 16)
-  params = jax.tree.map(lambda x: x + 0.02, params)
+  params = run.init(jax.random.key(7)).params
+  params = jax.tree.map(lambda x: np.asarray(x) + 0.02, params)
   released.export(
     folder, released.Released(params, config.to_dict(), 'none', 0, 0)
   )
@@ -76,15 +75,13 @@ def test_the_state_has_no_teacher_in_it(teacher):
   assert trees.first_difference(*shapes) is None
 
 
-def test_the_teacher_lies_as_the_student_does(teacher, whole):
+def test_the_teacher_lies_as_the_student_does(teacher):
   run = make(teacher, 4, **{'mesh.fsdp': 2, 'mesh.model': 2})
   theirs, ours = run.place_frozen()[0], run.shapes.params
   for x, y in zip(*map(jax.tree.leaves, (theirs, ours)), strict=True):
     assert x.sharding == y.sharding and x.shape == y.shape
   kernel = theirs['params']['trunk']['blocks']['mlp']['up']['kernel']
   assert kernel.addressable_shards[0].data.shape == (2, 64, 256)
-  _, losses = go(run, run.init(jax.random.key(0)), 1)
-  np.testing.assert_allclose(losses, whole[1][:1], rtol=2e-5)
 
 
 @pytest.mark.parametrize(
