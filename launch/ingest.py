@@ -8,6 +8,10 @@ images, depth and `transforms.json` (nerfstudio layout), `report.md` and
 `report.json` with what was found, and `report.png`: frames carried into others
 by their depth and poses, so that a wrong convention is seen before a night of
 training.
+
+Where there is no depth at all, it is fitted: a radiance field is optimised
+until its views look like the photos, and `fit.png` shows those that were held
+out. Its lengths are in units of the poses, and are taken for metres.
 """
 
 import json
@@ -17,9 +21,9 @@ from typing import Any
 from absl import flags, logging
 
 from launch.errors import run_program
-from mirage_jax.data import recordings
+from mirage_jax.data import depths, recordings
 from mirage_jax.data.folders import read_folder
-from mirage_jax.evaluation import inspection, videos
+from mirage_jax.evaluation import fitted_depth, inspection, videos
 from mirage_jax.evaluation.outputs import staged
 
 _INPUT = flags.DEFINE_string('input', None, 'The recording; see above.')
@@ -34,9 +38,18 @@ _INTRINSICS = flags.DEFINE_list(
 )
 _EVERY = flags.DEFINE_integer('every', 1, 'Take every n-th frame.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder for what is written.')
-_SEED = flags.DEFINE_integer('seed', None, 'Has no effect: nothing is drawn.')
+_FIT_STEPS = flags.DEFINE_integer(
+  'fit_steps',
+  800,
+  'Steps of the fit of depth where there is none; 0 leaves it out.',
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the rays that the fit draws.')
 
-ACROSS = 160  # pixels of the frames that are looked at
+ACROSS = 160  # pixels of the frames that are looked at, and fitted
+FITTED = (
+  'depth was fitted to the photos: lengths are in units of the poses, and are '
+  'taken for metres'
+)
 
 
 def main(_) -> dict[str, Any]:
@@ -47,14 +60,20 @@ def main(_) -> dict[str, Any]:
     raise ValueError(f'--{missing} is missing; see --help')
   if _EVERY.value < 1:
     raise ValueError(f'--every={_EVERY.value}; expected 1 or more')
+  if _FIT_STEPS.value < 0:
+    raise ValueError(f'--fit_steps={_FIT_STEPS.value}; expected 0 or more')
   source, output = pathlib.Path(_INPUT.value), pathlib.Path(_OUTPUT.value)
   if source.resolve() in (output.resolve(), *output.resolve().parents):
     raise ValueError(f'--output={output} is in --input; give another folder')
   with staged(output) as stage:
     count = copy(source, stage)
     print(f'{count} frames copied; looking at them', flush=True)
+    fitted = fit(stage)
     clip = read_folder(stage, stride=stride_of(stage)).clip
     found = inspection.inspect(clip)
+    if fitted:
+      found.figures.update(fitted)
+      found.warnings.append(FITTED)
     lines = inspection.figures_table(found)
     text = '\n'.join([f'# {source.name}', '', *lines])
     (stage / 'report.md').write_text(text + '\n', encoding='utf-8')
@@ -102,6 +121,18 @@ def intrinsics() -> tuple[float, ...] | None:
       'pixels'
     ) from None
   return fx, fy, cx, cy
+
+
+def fit(folder: pathlib.Path) -> dict[str, int | float]:
+  """Gives a folder depth if it has none; figures of the fit."""
+  stride = stride_of(folder)
+  clip, indices = read_folder(folder, stride=stride)
+  if clip.depth_m.any() or not _FIT_STEPS.value:
+    return {}
+  fitted = fitted_depth.fit_depth(clip, _FIT_STEPS.value, _SEED.value)
+  depths.write_depth(folder, fitted.depth, indices, stride)
+  videos.write_picture(folder / 'fit.png', fitted.picture)
+  return fitted.figures
 
 
 def stride_of(folder: pathlib.Path) -> int:

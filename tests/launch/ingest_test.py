@@ -14,6 +14,7 @@ from mirage_jax.data import recordings, transforms
 from mirage_jax.data.folders import read_folder
 from mirage_jax.evaluation import inspection
 from mirage_jax.geometry.clips import Clip, take_frames
+from tests.data import posed_folder
 
 HEIGHT, WIDTH, FRAMES = 24, 32, 24
 
@@ -155,11 +156,29 @@ def test_realestate_recordings_are_read(tmp_path, room):
   write_realestate(room, tmp_path / 'cameras.txt', tmp_path / 'frames')
   found = run(
     tmp_path, input=tmp_path / 'cameras.txt',
-    images=tmp_path / 'frames', every=2,
+    images=tmp_path / 'frames', every=2, fit_steps=0,
   )  # fmt: skip
   every = take_frames(room, slice(None, None, 2))
   back = assert_same_cameras(tmp_path / 'out', every)
   assert not back.depth_m.any() and found['warnings'] > 0
+
+
+def test_depth_is_fitted_where_there_is_none(tmp_path, room, capsys):
+  write_nerfstudio(take_frames(room, slice(9)), tmp_path / 'in')
+  about = json.loads((tmp_path / 'in' / 'transforms.json').read_text())
+  for frame in about['frames']:
+    del frame['depth_file_path']
+  (tmp_path / 'in' / 'transforms.json').write_text(json.dumps(about))
+  found = run(tmp_path, input=tmp_path / 'in', fit_steps=8)
+  assert found['fit_steps'] == 8 and 5 < found['held_out_psnr_db'] < 60
+  assert (found['fit_height'], found['fit_width']) == (HEIGHT, WIDTH)
+  report = json.loads((tmp_path / 'out' / 'report.json').read_text())
+  assert any('units of the poses' in words for words in report['warnings'])
+  frames = json.loads((tmp_path / 'out' / 'transforms.json').read_text())
+  for frame in frames['frames']:
+    assert (tmp_path / 'out' / frame['depth_file_path']).is_file()
+  assert (tmp_path / 'out' / 'fit.png').stat().st_size > 1000
+  assert_same_cameras(tmp_path / 'out', take_frames(room, slice(9)))
 
 
 FLIP = inspection.FLIP
@@ -209,6 +228,9 @@ def test_jumps_and_still_cameras_are_named(room):
     ({'input': 'tum', 'intrinsics': '1,2,3'}, 'expected fx,fy,cx,cy'),
     ({'input': 'tum'}, 'no image has a pose within'),
     ({'input': 'tum', 'every': 0}, '--every=0; expected 1 or more'),
+    ({'input': 'tum', 'fit_steps': -1}, '--fit_steps=-1; expected 0 or more'),
+    ({'input': 'few'}, '3 frames have no depth, and are too few to fit it'),
+    ({'input': 'still'}, 'all 4 cameras are at one place'),
   ],
 )
 def test_bad_input_is_told(tmp_path, monkeypatch, flags, words):
@@ -217,5 +239,10 @@ def test_bad_input_is_told(tmp_path, monkeypatch, flags, words):
   (tmp_path / 'tum').mkdir()
   (tmp_path / 'tum' / 'groundtruth.txt').write_text('0 0 0 0 0 0 0 1\n')
   (tmp_path / 'tum' / 'rgb.txt').write_text('9 rgb/9.png\n')
+  posed_folder.write_folder(tmp_path / 'few', frames=3, depth=False)
+  posed_folder.write_folder(tmp_path / 'still', frames=4, depth=False)
+  for index in range(4):
+    pose = posed_folder.opengl_pose().tolist()
+    posed_folder.edit_frame(tmp_path / 'still', index, transform_matrix=pose)
   with pytest.raises((ValueError, FileNotFoundError), match=words):
     run(tmp_path, **flags)
