@@ -2,8 +2,9 @@
 
   python -m launch.ingest --input=FOLDER --output=DIR
 
-Takes a folder in the nerfstudio layout, a TUM RGB-D folder, or a RealEstate10K
-camera file with a folder of its frames (`--images`). Writes into --output the
+Takes a folder in the nerfstudio layout, a TUM RGB-D folder, a RealEstate10K
+camera file with a folder of its frames (`--images`), or a video, whose poses
+are found by COLMAP (`pip install -e '.[sfm]'`). Writes into --output the
 images, depth and `transforms.json` (nerfstudio layout), `report.md` and
 `report.json` with what was found, and `report.png`: frames carried into others
 by their depth and poses, so that a wrong convention is seen before a night of
@@ -16,12 +17,13 @@ out. Its lengths are in units of the poses, and are taken for metres.
 
 import json
 import pathlib
+import tempfile
 from typing import Any
 
 from absl import flags, logging
 
 from launch.errors import run_program
-from mirage_jax.data import depths, recordings
+from mirage_jax.data import depths, motion, recordings
 from mirage_jax.data.folders import read_folder
 from mirage_jax.evaluation import fitted_depth, inspection, videos
 from mirage_jax.evaluation.outputs import staged
@@ -100,13 +102,26 @@ def copy(source: pathlib.Path, folder: pathlib.Path) -> int:
   if (source / 'groundtruth.txt').exists():
     shots = recordings.read_tum(source, intrinsics())
     return recordings.write_folder(shots[:: _EVERY.value], folder)
+  if source.is_file() and source.suffix.lower() in motion.SUFFIXES:
+    return copy_video(source, folder)
   if source.is_file() or (source / recordings.TRANSFORMS).exists():
     return recordings.copy_folder(source, folder, _EVERY.value)
   raise ValueError(
     f'{source} is no recording; expected a folder with a transforms.json '
     '(nerfstudio), one with groundtruth.txt, rgb.txt and depth.txt (TUM '
-    'RGB-D), or a camera file of RealEstate10K'
+    'RGB-D), a camera file of RealEstate10K, or a video'
   )
+
+
+def copy_video(video: pathlib.Path, folder: pathlib.Path) -> int:
+  """Copies the frames of a video that a pose is found for."""
+  motion.load_colmap()  # before the work
+  with tempfile.TemporaryDirectory() as images:
+    count = motion.extract_frames(video, pathlib.Path(images), _EVERY.value)
+    shots = motion.recover_shots(pathlib.Path(images), _SEED.value)
+    if len(shots) < count:
+      print(f'{count - len(shots)} of {count} frames found no pose')
+    return recordings.write_folder(shots, folder)
 
 
 def intrinsics() -> tuple[float, ...] | None:

@@ -49,12 +49,14 @@ class Shot:
     intrinsics: `fx, fy, cx, cy` in pixels.
     pose: `world_from_camera` `[4, 4]`, OpenCV axes.
     depth: a 16-bit file of z-depth, if there is one.
+    k1: the lens's radial term.
   """
 
   image: pathlib.Path
   intrinsics: tuple[float, ...]
   pose: Float[np.ndarray, '4 4']
   depth: pathlib.Path | None = None
+  k1: float = 0.0
 
 
 def read_tum(path, intrinsics: Sequence[float] | None = None) -> list[Shot]:
@@ -152,6 +154,8 @@ def write_folder(
       frame |= dict(zip(('w', 'h'), opened.size, strict=True))
     lens = ('fl_x', 'fl_y', 'cx', 'cy')
     frame |= dict(zip(lens, map(float, shot.intrinsics), strict=True))
+    if shot.k1:
+      frame |= {'camera_model': 'SIMPLE_RADIAL', 'k1': float(shot.k1)}
     pose = shot.pose @ transforms.OPENCV_FROM_OPENGL
     frames.append(frame | {'transform_matrix': pose.tolist()})
   about = {
