@@ -46,6 +46,7 @@ setup(
     'tpu': ['jax[tpu]>=0.10,<0.13'],
     'cuda': ['jax[cuda13]>=0.10,<0.13'],
     'vizdoom': ['vizdoom>=1.3,<2'],
+    'sfm': ['pycolmap>=4.2,<5'],
     'dev': [
       'azure-ai-ml>=1.20,<2',
       'beartype>=0.20',
@@ -55,6 +56,7 @@ setup(
       'kubernetes-validate>=1.30',
       'nbclient>=0.10,<0.12',
       'nbformat>=5.10,<6',
+      'pycolmap>=4.2,<5',
       'pyrefly>=1.0',
       'pytest>=8',
       'pytest-xdist>=3.6',
