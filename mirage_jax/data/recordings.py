@@ -255,17 +255,12 @@ def _quaternion_pose(
   row: Sequence[str], file: pathlib.Path
 ) -> Float[np.ndarray, '4 4']:
   """The pose of `time x y z qx qy qz qw`."""
-  _, *position, x, y, z, w = _numbers(row, file)
-  length = np.sqrt(x * x + y * y + z * z + w * w)
-  if not length > 0:
+  numbers = _numbers(row, file)
+  position, quaternion = numbers[1:4], numbers[4:]
+  if not np.linalg.norm(quaternion) > 0:
     raise ValueError(f"{file}: '{' '.join(row)}' has no rotation")
-  x, y, z, w = np.array([x, y, z, w]) / length
   pose = np.eye(4, dtype=np.float32)
-  pose[:3, :3] = [
-    [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-    [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-    [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-  ]
+  pose[:3, :3] = transforms.rotation_of(quaternion)
   pose[:3, 3] = position
   return pose
 

@@ -146,6 +146,20 @@ def opencv_pose(
   return (rigid @ OPENCV_FROM_OPENGL).astype(np.float32)
 
 
+def rotation_of(
+  quaternion: Float[np.ndarray, '*b 4'],
+) -> Float[np.ndarray, '*b 3 3']:
+  """Rotations of quaternions `x, y, z, w` of any length but 0."""
+  length = np.linalg.norm(quaternion, axis=-1, keepdims=True)
+  x, y, z, w = np.moveaxis(quaternion / length, -1, 0)
+  rows = [
+    [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
+    [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
+    [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
+  ]
+  return np.stack([np.stack(row, -1) for row in rows], -2)
+
+
 def number(fields: dict[str, Any], key: str, where: str) -> float:
   """A finite number of a frame's fields."""
   value = fields.get(key)
