@@ -52,6 +52,10 @@ FITTED = (
   'depth was fitted to the photos: lengths are in units of the poses, and are '
   'taken for metres'
 )
+UNSURE = (
+  'depth was fitted to the photos, but is sure nowhere: give more --fit_steps, '
+  'or photos that overlap more'
+)
 
 
 def main(_) -> dict[str, Any]:
@@ -75,7 +79,7 @@ def main(_) -> dict[str, Any]:
     found = inspection.inspect(clip)
     if fitted:
       found.figures.update(fitted)
-      found.warnings.append(FITTED)
+      found.warnings.append(FITTED if clip.depth_m.any() else UNSURE)
     lines = inspection.figures_table(found)
     text = '\n'.join([f'# {source.name}', '', *lines])
     (stage / 'report.md').write_text(text + '\n', encoding='utf-8')

@@ -173,7 +173,7 @@ def test_depth_is_fitted_where_there_is_none(tmp_path, room, capsys):
   assert found['fit_steps'] == 8 and 5 < found['held_out_psnr_db'] < 60
   assert (found['fit_height'], found['fit_width']) == (HEIGHT, WIDTH)
   report = json.loads((tmp_path / 'out' / 'report.json').read_text())
-  assert any('units of the poses' in words for words in report['warnings'])
+  assert any('depth was fitted' in words for words in report['warnings'])
   frames = json.loads((tmp_path / 'out' / 'transforms.json').read_text())
   for frame in frames['frames']:
     assert (tmp_path / 'out' / frame['depth_file_path']).is_file()
