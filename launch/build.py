@@ -10,7 +10,7 @@ import numpy as np
 
 from mirage_jax import assembly, sections
 from mirage_jax.data.pipeline import make_pipeline as pipeline
-from mirage_jax.data.sources import open_source
+from mirage_jax.data.sources import open_source, turns_of
 from mirage_jax.flow import LogitNormal, Sampler
 from mirage_jax.geometry.clips import take_frames
 from mirage_jax.memory.contract import Memory
@@ -90,9 +90,8 @@ def make_objective(
   settings = config.objective.to_dict()
   levels = settings.pop('levels')
   levels = sections.call(LogitNormal, 'objective.levels', levels)
-  objective = sections.call(
-    Objective, 'objective', settings | {'levels': levels}
-  )
+  settings |= {'levels': levels, 'sources': turns_of(config.source.kind)}
+  objective = sections.call(Objective, 'objective', settings)
   if teacher is not None:
     settings = config.distillation.to_dict()
     settings |= {'objective': objective, 'sampler': make_sampler(config)}

@@ -30,6 +30,7 @@ __all__ = [
   'WorldSource',
   'open_source',
   'parts_of',
+  'turns_of',
 ]
 
 
@@ -148,6 +149,15 @@ def parts_of(name: str) -> list[tuple[str, int]]:
   if ',' not in name or pathlib.Path(name).exists():
     return [(name, 1)]
   return [_weighted(part.strip()) for part in name.split(',')]
+
+
+def turns_of(name: str) -> tuple[str, ...]:
+  """The source of clip i of a mixture at `i % len`, by its name's last part."""
+  return tuple(
+    pathlib.PurePath(part).stem
+    for part, turns in parts_of(name)
+    for _ in range(turns)
+  )
 
 
 def _weighted(part: str) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """The training loop: steps, reports, checkpoints, and the ways to stop."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import jax
 import numpy as np
 
 from mirage_jax.training.checkpoints import Checkpoints
-from mirage_jax.training.metrics import Metrics
+from mirage_jax.training.metrics import LOSS_ON, SHARE_OF, Metrics
 from mirage_jax.training.progress import Clock, progress, say
 from mirage_jax.training.state import TrainState
 from mirage_jax.training.stopping import StopRequest
@@ -89,9 +90,20 @@ def due(number: int, every: int, last: int) -> bool:
 
 
 def mean_figures(taken: list[Taken]) -> dict[str, float]:
-  """Each figure's mean over the steps, the loss first."""
+  """Each figure's mean over the steps, the loss first.
+
+  A source's loss is that of its examples: none of them make it NaN.
+  """
   names = ['loss', *(n for n in taken[0][2] if n not in ('loss', 'finite'))]
-  return {n: float(np.mean([parts[n] for *_, parts in taken])) for n in names}
+  means = {n: float(np.mean([parts[n] for *_, parts in taken])) for n in names}
+  shares = {
+    name.removeprefix(SHARE_OF): means.pop(name)
+    for name in names
+    if name.startswith(SHARE_OF)
+  }
+  for name, share in shares.items():
+    means[f'{LOSS_ON}{name}'] /= share or math.nan
+  return means
 
 
 def check_finite(taken: list[Taken]) -> None:

@@ -13,6 +13,9 @@ from tensorboardX import SummaryWriter
 from mirage_jax.arrays import UInt8
 from mirage_jax.training import workdirs
 
+# Of a mixture: a source's part of the loss, and of the batch.
+LOSS_ON, SHARE_OF = 'loss@', 'share@'
+
 
 class Metrics:
   """Figures by step in `metrics.jsonl`, pictures in `images/`, both in

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from mirage_jax.arrays import Array, Bool, Float, Key
+from mirage_jax.arrays import Array, Bool, Float, Int, Key
 from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import LogitNormal, interpolate
 from mirage_jax.flow.paths import MIN_LEVEL
@@ -24,6 +24,7 @@ from mirage_jax.models.mirage import (
   read_views,
   write_frames,
 )
+from mirage_jax.training.metrics import LOSS_ON, SHARE_OF
 
 MASKS = ('dynamic', 'sky')
 LOSSES = ('rgb', 'depth', *MASKS)
@@ -36,10 +37,12 @@ class Given:
   Attributes:
     window: what it made of the frames before.
     readout: what its memory shows of the target; None without one.
+    clip: where the examples are from: index of their clip in its source.
   """
 
   window: Window
   readout: Readout | None
+  clip: Int[Array, 'b']
 
 
 @flax.struct.dataclass
@@ -76,6 +79,8 @@ class Objective:
       [-1, 1] units.
     memory_dropout: share of the examples that are shown an empty memory. What
       a memory knows teaches the generator nothing of places that it does not.
+    sources: of a mixture, by turns: that of clip i is `i % len(sources)`. The
+      loss on each is reported beside that on all.
 
   Raises:
     ValueError: if the names of the weights are not the names of the losses.
@@ -87,6 +92,7 @@ class Objective:
   context_noise: float = 0.3
   history_noise: float = 0.05
   memory_dropout: float = 0.0
+  sources: tuple[str, ...] = ()
 
   def __post_init__(self):
     if set(self.weights) != set(LOSSES):
@@ -158,7 +164,7 @@ class Objective:
     window = model.apply(
       params, frames, levels, context.cameras, readout, method='watch'
     )
-    return Given(window, readout)
+    return Given(window, readout, episode.key[:, 0])
 
   def score(
     self,
@@ -168,14 +174,31 @@ class Objective:
     given: Given,
   ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
     """The weighted sum of the losses, and each part unweighted beside it."""
-    parts = _losses(prediction, answer, levels)
-    parts = {name: value.mean() for name, value in parts.items()}
+    each = _losses(prediction, answer, levels)
+    parts = {name: value.mean() for name, value in each.items()}
     weighted = [self.weights[name] * parts[name] for name in LOSSES]
     loss = jnp.stack(weighted).sum()
+    parts |= self._by_source(each, given.clip)
     if given.readout is not None:
       parts['memory_opacity'] = given.readout.opacity.mean()
       parts['memory_gate'] = prediction.gate.mean()
     return loss, parts
+
+  def _by_source(
+    self, each: dict[str, Float[Array, 'b']], clip: Int[Array, 'b']
+  ) -> dict[str, Float[Array, '']]:
+    """The sum of a mixture's losses by source, and its share, of the batch."""
+    names = dict.fromkeys(self.sources)
+    if len(names) < 2:
+      return {}
+    loss = sum(self.weights[name] * each[name] for name in LOSSES)
+    parts = {}
+    for name in names:
+      turns = jnp.array([source == name for source in self.sources])
+      mine = turns[clip % len(self.sources)].astype(jnp.float32)
+      parts[f'{LOSS_ON}{name}'] = (loss * mine).mean()
+      parts[f'{SHARE_OF}{name}'] = mine.mean()
+    return parts
 
   def _target_levels(
     self, key: Key[Array, ''], shape: tuple[int, int]

@@ -9,6 +9,7 @@ from mirage_jax.data.sources import (
   MixedSource,
   WorldSource,
   open_source,
+  turns_of,
 )
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.worlds import WorldConfig
@@ -145,5 +146,7 @@ def test_the_sources_of_a_mixture_take_turns():
   worlds = open_source('rooms, streets', clips=3, frames=2)
   assert isinstance(worlds, MixedSource) and len(worlds) == 6
   assert len(open_source('rooms*2,streets', clips=4, frames=2)) == 6
+  assert turns_of('rooms*2,data/street') == ('rooms', 'rooms', 'street')
+  assert turns_of('data/a.npz') == ('a',)
   with pytest.raises(ValueError, match="unknown source 'roms'"):
     open_source('rooms,roms', clips=2)

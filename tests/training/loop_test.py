@@ -1,5 +1,6 @@
 """Laws of the loop: resumed = never stopped; what is not finite stops it."""
 
+import math
 import os
 import signal
 
@@ -11,7 +12,7 @@ import pytest
 
 from mirage_jax.training import metrics, stopping
 from mirage_jax.training.checkpoints import Checkpoints
-from mirage_jax.training.loop import Loop
+from mirage_jax.training.loop import Loop, mean_figures
 from mirage_jax.training.progress import progress
 from tests.training.fakes import make_batches, make_training
 
@@ -139,3 +140,15 @@ def test_images_are_asked_for_on_time(tmp_path):
       sample=lambda state, number: seen.append((int(state.step), number)),
     )
   assert seen == [(2, 2), (4, 4), (5, 5)]
+
+
+def test_the_loss_on_a_source_is_that_of_its_examples():
+  def step(loss, share):
+    parts = {'loss': 0.5, 'loss@a': loss, 'share@a': share, 'finite': True}
+    parts |= {'loss@b': 0.0, 'share@b': 0.0}
+    return 0, None, {name: jnp.array(x) for name, x in parts.items()}
+
+  found = mean_figures([step(0.1, 0.25), step(0.5, 0.75)])
+  assert list(found) == ['loss', 'loss@a', 'loss@b']
+  assert found['loss@a'] == pytest.approx(0.6 / 1.0)
+  assert math.isnan(found['loss@b'])

@@ -101,3 +101,22 @@ def test_an_oracle_is_shown_the_target(params, episode):
   episode = episode.replace(target=target)
   parts = parts_of(OBJECTIVE, variables, episode, model=model)
   assert parts['memory_opacity'] == 1
+
+
+def test_a_mixture_has_a_loss_for_each_source(params, episode):
+  episode = dataclasses.replace(
+    episode, key=np.array([[4, 0], [5, 0]], np.int32)
+  )
+  mixed = dataclasses.replace(OBJECTIVE, sources=('a', 'b', 'b'))
+  parts = parts_of(mixed, params, episode)
+  assert parts['share@a'] == 0  # 4 % 3 and 5 % 3 are turns of b
+  assert parts['share@b'] == 1
+  assert parts['loss@b'] == pytest.approx(parts['loss'])
+  turns = dataclasses.replace(OBJECTIVE, sources=('a', 'b'))
+  apart = parts_of(turns, params, episode)
+  assert apart['share@a'] == apart['share@b'] == 0.5
+  assert apart['loss@a'] + apart['loss@b'] == pytest.approx(parts['loss'])
+  assert apart['loss@a'] != apart['loss@b']
+  assert not [
+    name for name in parts_of(OBJECTIVE, params, episode) if '@' in name
+  ]
