@@ -166,14 +166,14 @@ def headline(suite: Suite) -> dict[str, dict[str, float | None]]:
 def plot_curve(path: str | os.PathLike, title: str, curve: Curve) -> None:
   """Plots `y against x` of every player; the title names both axes."""
   y_name, _, x_name = title.partition(' against ')
-  figure = Figure(figsize=(6, 3.6), layout='constrained')
+  figure = Figure(figsize=(7.5, 3.6), layout='constrained')
   axes = figure.subplots()
   for i, (name, (x, y)) in enumerate(curve.items()):
     axes.plot(x, y, f'.{_line(i)}', color=_colour(i), label=name)
   axes.set(title=title, xlabel=x_name, ylabel=y_name)
   axes.grid(alpha=0.3)
   if curve:
-    axes.legend(fontsize=8, frameon=False, ncols=1 + len(curve) // 8)
+    figure.legend(fontsize=8, frameon=False, loc='outside right upper')
   _save(path, figure)
 
 

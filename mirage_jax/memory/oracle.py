@@ -1,8 +1,8 @@
 """The ceiling: a memory that is shown every true frame, also those to come.
 
-It answers a view with the frame that was taken from the very same camera, and
-is sure of it. What a model makes up is not kept. It claims that forgetting is
-exact, and that nothing is shown where no frame was taken.
+It answers a view with the last frame that was taken from the very same camera,
+and is sure of it. What a model makes up is not kept. It claims that forgetting
+is exact, and that nothing is shown where no frame was taken.
 """
 
 import dataclasses
@@ -77,13 +77,14 @@ class Oracle(Memory):
       _largest(cameras.intrinsics, state.rows.intrinsics),
       _largest(cameras.world_from_camera, state.rows.world_from_camera),
     )
-    apart = jnp.where(known, apart, jnp.inf)
-    nearest = apart.argmin(1)
-    hit = (apart.min(1) <= SAME_POSE).astype(jnp.float32)[:, None, None]
-    opacity = jnp.broadcast_to(hit, (len(nearest), height, width))
+    same = known & (apart <= SAME_POSE)
+    # Who comes back is asked for what is there now.
+    last = (same * jnp.arange(1, state.capacity + 1)).argmax(1)
+    hit = same.any(1).astype(jnp.float32)[:, None, None]
+    opacity = jnp.broadcast_to(hit, (len(last), height, width))
     return Readout(
-      features=(state.rows.rgb[nearest] / 127.5 - 1.0) * hit[..., None],
-      depth_m=state.rows.depth_m[nearest] * hit,
+      features=(state.rows.rgb[last] / 127.5 - 1.0) * hit[..., None],
+      depth_m=state.rows.depth_m[last] * hit,
       opacity=opacity,
       confidence=opacity,
     )

@@ -232,3 +232,16 @@ def test_an_oracle_knows_the_very_views_that_it_was_shown():
 def test_an_oracle_keeps_nothing_that_was_made_up():
   state = ORACLE.init(jnp.eye(4))
   assert_same(ORACLE.write(state, observe(ORACLE, 0, generated=True)), state)
+
+
+def test_an_oracle_asked_where_it_was_twice_tells_of_the_last_time():
+  cameras, depth_m, features, weight = make_views(0)
+
+  def shown(*looks):
+    state = ORACLE.init(jnp.eye(4))
+    for look in looks:
+      seen = ORACLE.observe(state, cameras, depth_m, look, weight)
+      state = ORACLE.write(state, seen)
+    return read(ORACLE, state, cameras)
+
+  assert_same(shown(features, -features), shown(-features))
