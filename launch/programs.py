@@ -36,7 +36,7 @@ class Program:
     name: train, sample, write or read.
     lower: makes it.
     flops: of its matrix products, counted by hand, over all devices; those of
-      a write or a read are too few to count.
+      a write or a read are too few to count, and those of a teacher are not.
     arguments: shapes of what it is given and keeps, by kind.
     asked: bytes that its lookups ask for, over all devices; counted for a
       write and a read.
