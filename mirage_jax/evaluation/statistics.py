@@ -19,6 +19,8 @@ from mirage_jax.arrays import Array, Float
 class Sampled:
   """A figure that is no mean, with its bootstrap resamples.
 
+  Its intervals are freed of what resampling adds to every resample.
+
   Attributes:
     value: of all episodes.
     samples: `[r]` of resampled ones; the same draws for every player.
@@ -30,18 +32,18 @@ class Sampled:
   n: int
 
   def interval(self) -> 'Interval':
-    """The figure with its 95 % percentile interval."""
-    return _as_interval(self.value, self.samples, self.n)
+    """The figure with its 95 % interval."""
+    return _about(self.value, self.samples, self.n)
 
   def minus(self, other: 'Sampled') -> 'Interval':
     """Interval of the difference, resample by resample."""
     samples = self.samples - other.samples
-    return _as_interval(self.value - other.value, samples, self.n)
+    return _about(self.value - other.value, samples, self.n)
 
   def change_from(self, other: 'Sampled') -> 'Interval':
     """Interval of this over the other, minus 1; for positive figures."""
     samples = self.samples / other.samples - 1
-    return _as_interval(self.value / other.value - 1, samples, self.n)
+    return _about(self.value / other.value - 1, samples, self.n)
 
 
 # mean, low, high (None where there is nothing to average) and n.
@@ -52,6 +54,15 @@ RESAMPLES = 2000
 def _as_interval(mean: float, samples: np.ndarray, n: int) -> Interval:
   low, high = np.quantile(samples, (0.025, 0.975))
   return {'mean': float(mean), 'low': float(low), 'high': float(high), 'n': n}
+
+
+def _about(value: float, samples: np.ndarray, n: int) -> Interval:
+  """The percentiles of resamples that are moved so that `value` is their mean.
+
+  Some figures (a Frechet distance) are larger in every resample, since those
+  hold fewer episodes, some of them twice. That is no uncertainty.
+  """
+  return _as_interval(value, samples - samples.mean() + value, n)
 
 
 def interval(

@@ -55,6 +55,13 @@ def test_a_set_is_at_frechet_distance_zero_from_itself():
   assert abs(frechet(draw(0), draw(0)).value) < 1e-6
 
 
+def test_an_interval_holds_its_figure_though_resamples_are_biased():
+  near, far = frechet(draw(0), draw(1)), frechet(draw(0), draw(2, shift=0.1))
+  assert np.mean(near.samples > near.value) > 0.9
+  each = near.interval(), far.minus(near), far.change_from(near)
+  assert all(x['low'] < x['mean'] < x['high'] for x in each)
+
+
 def test_frechet_is_exact_for_a_pure_shift():
   real = draw(0)
   spread = np.sqrt(real.var(0).mean())
