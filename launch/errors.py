@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags
 
+from launch.allocation import keep_freed_memory
+
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
 _HELP = ('--help', '-help', '--helpshort', '-helpshort', '--helpfull', '-?')
 
@@ -25,6 +27,7 @@ def run_program(main: Callable[[list[str]], Mapping | None]) -> None:
     main: The program. If it returns a mapping, that becomes the last line of
       stdout (see `print_result`).
   """
+  keep_freed_memory()
   try:
     app.run(lambda argv: _report(main(argv)))
   except SystemExit as stop:

@@ -10,6 +10,9 @@ import hypothesis
 import jax
 import jaxtyping
 
+from launch.allocation import keep_freed_memory
+
+keep_freed_memory()
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_num_cpu_devices', 8)
 
