@@ -152,7 +152,12 @@ def costs(setting, entrants, folder) -> Suite:
     if x.memory_layers is not None:
       layers[name] = x.memory_layers
   table, sizes = cost.run(
-    memories, setting.source, layers=layers, seed=setting.seed
+    memories,
+    setting.source,
+    layers=layers,
+    streams={name: x.player.stream for name, x in entrants.items()},
+    size=next((x.size for x in entrants.values()), (64, 64)),
+    seed=setting.seed,
   )
   shown = {
     name: (np.arange(len(each)), np.array(each) / 2**20)
@@ -160,6 +165,11 @@ def costs(setting, entrants, folder) -> Suite:
   }
   title = 'MiB against chunks written'
   reports.plot_curve(folder / 'plots/cost.png', title, shown)
+  for what in ('read', 'generate'):
+    times = {name: cost.curve(found, what) for name, found in table.items()}
+    shown = {name: x for name, x in times.items() if len(x[0])}
+    title = f'ms to {what} against chunks written'
+    reports.plot_curve(folder / f'plots/cost_{what}.png', title, shown)
   return table
 
 
@@ -214,6 +224,13 @@ NOTES: Mapping[str, str] = {
     'Later views of generated places against the own first view of them. '
     '`own_contrast_db`: gain over the same comparison with a frame from '
     'elsewhere; a frozen video gains nothing.'
+  ),
+  'cost': (
+    'After so many chunks of 4 frames: milliseconds to write a chunk, to read '
+    'a view, and to `generate` a chunk (with its read), medians of calls in '
+    'turns. '
+    f'`..._from_chunk`: from which one on it is dearer than {cost.OURS}; a '
+    'dash is never.'
   ),
   'changed': (
     'Share of the changed pixels that are still shown as they were, after so '

@@ -94,17 +94,17 @@ class ModelPlayer:
     memory = self.model.memory
     foresees = memory is not None and memory.foresees
     session = self._start(clips)
-    session = self._stream.write(session, clips if foresees else given)
-    session = self._stream.watch(session, given)
+    session = self.stream.write(session, clips if foresees else given)
+    session = self.stream.watch(session, given)
     starts = range(observed, frames, self.target)
     parts = []
     for i, start in enumerate(starts):
       views = take_frames(clips, slice(start, start + self.target), axis=1)
-      made, readout, session = self._stream.generate(
+      made, readout, session = self.stream.generate(
         session, jax.random.fold_in(key, i), views.cameras, views.time_s
       )
       if self.writes_generated:
-        session = self._stream.remember(session, made)
+        session = self.stream.remember(session, made)
       parts.append(jax.tree.map(np.asarray, (made, readout)))
       if self.progress is not None:
         self.progress(i + 1, len(starts))
@@ -113,7 +113,7 @@ class ModelPlayer:
 
   def _start(self, clips: Clip) -> Session:
     if self.memory is None:
-      return self._stream.start(clips.world_from_camera[:, 0])
+      return self.stream.start(clips.world_from_camera[:, 0])
     episodes = clips.time_s.shape[0]
     return Session(
       states=jax.tree.map(
@@ -122,7 +122,8 @@ class ModelPlayer:
     )
 
   @functools.cached_property
-  def _stream(self) -> Stream:
+  def stream(self) -> Stream:
+    """What generates."""
     return Stream(
       self.model, self.params, self.sampler, self.context, self.target
     )

@@ -1,0 +1,55 @@
+import jax
+import numpy as np
+import pytest
+
+from mirage_jax.evaluation import cost, writing
+from mirage_jax.memory.hash_grid import HashGrid
+from mirage_jax.memory.point_cloud import PointCloud
+from tests.evaluation import rollouts_test
+from tests.evaluation.references_test import make_clip
+
+MEMORY = HashGrid(cell_m=(0.5, 0.1), entries=(2**10, 2**12), steps=8)
+CLOUD = PointCloud(capacity=2**12, features=3 + 4)
+
+
+def test_bytes_and_reads_do_not_grow():
+  chunks = writing.chunks_of(make_clip(frames=4), 2)
+  write = writing.make_write(MEMORY)
+  states, sizes = cost.ages(MEMORY, write, chunks, kept=(1, 5), last=6)
+  assert len(set(sizes)) == 1 and list(states) == [1, 5]
+  times = cost.alternated_ms(states, lambda state: state.geometry, 3)
+  assert all(len(x) == 3 for x in times.values())
+
+
+def test_generating_is_timed_with_the_memory_at_every_age():
+  clip = jax.tree.map(lambda x: x[0], rollouts_test.wall())
+  bench = cost.Bench(writing.chunks_of(clip, 3), repeats=2, last=5, seed=0)
+  table, sizes, states = cost.of_memory(bench, CLOUD, None)
+  assert len(sizes) == 6 and table['bytes']['mean'] == sizes[-1]
+  generated = cost.of_stream(bench, rollouts_test.player(CLOUD).stream, states)
+  ages, times = cost.curve(generated, 'generate')
+  assert list(ages) == [1, 5] and (times > 0).all()
+  assert 'slower_to_generate_from_chunk' in cost.against(generated, generated)
+
+
+def test_the_ratio_is_of_paired_medians():
+  times = {5: np.array([1.0, 2.0, 9.0]), 100: np.array([1.1, 2.2, 9.9])}
+  table = cost.score(times, 'read', 0)
+  assert table['read_ratio_100_to_5']['mean'] == pytest.approx(1.1)
+
+
+def test_a_memory_is_dearer_from_where_it_stays_so():
+  constant = [5] * 8
+  assert cost.dearer_from([1, 2, 4, 8, 8, 8, 8, 8], constant)['mean'] == 3
+  assert cost.dearer_from([9] * 8, constant)['mean'] == 0
+  assert cost.dearer_from([1] * 8, constant)['mean'] is None
+
+  def times(*means):
+    ages = zip(cost.TIMED, means, strict=False)
+    return {f'read_ms_chunk_{age}': {'mean': x} for age, x in ages}
+
+  ours = times(4, 4, 4, 4, 4)
+  slower = lambda *means: cost.slower_from(times(*means), ours)['mean']
+  assert slower(1, 2, 5, 6, 7) == cost.TIMED[2]
+  assert slower(9, 1, 1, 1, 9) == cost.TIMED[4]
+  assert slower(1, 1, 1, 1, 1) is None
