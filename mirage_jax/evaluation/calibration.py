@@ -99,10 +99,15 @@ class Calibration:
       result.add(name, {'right': good / some, 'confidence': sure / some})
 
   def finish(self, result: Result) -> None:
-    """Adds the errors over all pixels, and the curve of risk."""
+    """Adds the errors over all pixels, and the curve of risk.
+
+    What claims no pixel has neither.
+    """
     curve = {}
     for name, parts in self._counts.items():
       counts = np.array(parts)
+      if not counts[:, 0].any():
+        continue
       result.intervals[name] = {
         metric: statistics.of_sums(f, counts, self._seed)
         for metric, f in (('ece', calibration_error), ('aurc', area_under_risk))

@@ -76,6 +76,23 @@ def test_right_is_colour_and_depth(off, right):
   assert list(played.curves) == ['risk against coverage']
 
 
+def test_what_claims_nothing_is_not_perfect():
+  def modest(clips, observed, key):
+    rollout = knowing(0.0)(clips, observed, key)
+    opacity = 0 * rollout.readout.opacity
+    readout = dataclasses.replace(rollout.readout, opacity=opacity)
+    return dataclasses.replace(rollout, readout=readout)
+
+  played = contests.play(
+    SOURCE,
+    contest(players={'one': knowing(0.9), 'none': modest}),
+    {'calibration': calibration.Calibration()},
+    {},
+  )['calibration']
+  assert set(played.intervals) == {'one'}
+  assert np.isnan(played.values['none']['right']).all()
+
+
 def silent(clips, observed, key):
   """A player without a memory."""
   return dataclasses.replace(knowing(0.5)(clips, observed, key), readout=None)
