@@ -41,7 +41,8 @@ def histogram(
   """For every bin: pixels, the sum of their confidence, right ones."""
   which = np.clip((confidence * BINS).astype(int), 0, BINS - 1)
   weights = (None, confidence, right.astype(np.float64))
-  return np.stack([np.bincount(which, w, BINS) for w in weights])
+  counts = [np.bincount(which, w, BINS) for w in weights]
+  return np.stack(counts).astype(np.float64)
 
 
 def calibration_error(
