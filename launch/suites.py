@@ -185,7 +185,7 @@ NOTES: Mapping[str, str] = {
     f'{protocols.REGION_SHARE:.0%}, all other pixels replaced by the truth. '
     '`readout_...`: what the memory alone shows of returned pixels. '
     '`returned_region_kid` and `_frechet`: distances between the VGG16 '
-    'features of all such frames and of the true ones. '
+    'features of every fourth such frame and of the true ones. '
     'Means over episodes, 95 % bootstrap intervals over episodes.'
   ),
   'memory_gain': (

@@ -8,7 +8,7 @@ static pixels are returned pixels (see `visibility`); `..._lpips` and
 `..._ssim` are of these whole frames. `..._region_lpips` is of all frames with
 at least `REGION_SHARE` such pixels, all others replaced by the truth;
 `..._region_kid` and `..._region_frechet` are distances between the set of these
-and that of the true frames.
+(of every fourth frame) and that of the true frames.
 """
 
 from collections.abc import Mapping
@@ -72,17 +72,20 @@ def score_rollout(
   error, ssim = (np.asarray(x) for x in _maps(made.rgb, truth.rgb))
   rgb, true_rgb = metrics.unit_rgb(made.rgb), metrics.unit_rgb(truth.rgb)
   lpips = np.asarray(perceptual.lpips(rgb, true_rgb))
-  region = jnp.where(mask[..., None], rgb, true_rgb)
-  region_lpips = np.asarray(perceptual.lpips(region, true_rgb))
+  regions = mostly(mask, truth, REGION_SHARE)
+  region_lpips = np.zeros(regions.shape)
+  if regions.any():
+    region = jnp.where(
+      mask[regions][..., None], rgb[regions], true_rgb[regions]
+    )
+    region_lpips[regions] = perceptual.lpips(region, true_rgb[regions])
   everything = np.ones(error.shape, bool)
   frames = mostly(mask, truth)
   every_frame = np.ones(frames.shape, bool)
   found = {
     f'{prefix}_psnr_db': _episode_psnr(error, mask),
     f'{prefix}_lpips': _frame_mean(lpips, frames),
-    f'{prefix}_region_lpips': _frame_mean(
-      region_lpips, mostly(mask, truth, REGION_SHARE)
-    ),
+    f'{prefix}_region_lpips': _frame_mean(region_lpips, regions),
     f'{prefix}_ssim': _frame_mean(ssim, frames),
     'psnr_db': _episode_psnr(error, everything),
     'lpips': _frame_mean(lpips, every_frame),
@@ -228,9 +231,7 @@ class Exploration:
       values, error = score_rollout(truth, rollout.clip, fresh, 'fresh')
       result.add(name, values)
       self._by_frame.setdefault(name, []).append(error.mean((2, 3)))
-    every = np.zeros(fresh.shape[:2], bool)
-    every[:, ::FEATURES_EVERY] = True
-    add_frames(self._frames, played, every)
+    add_frames(self._frames, played, np.ones(fresh.shape[:2], bool))
     return fresh
 
   def finish(self, result: Result) -> None:
@@ -248,10 +249,12 @@ def add_frames(
   which: Bool[np.ndarray, 'b t'],
   region: Bool[np.ndarray, 'b t h w'] | None = None,
 ) -> None:
-  """Adds some of the frames to `sets`: true ones and what was made of them.
+  """Adds every fourth of the frames `which` to `sets`: true and generated.
 
   With a `region`, all other pixels are replaced by the truth.
   """
+  some = np.arange(which.shape[1]) % FEATURES_EVERY == 0
+  which = which & some
   chosen = lambda clip: metrics.unit_rgb(np.asarray(clip.rgb)[which])
   true = chosen(played.truth)
   made = {name: chosen(x.clip) for name, x in played.rollouts.items()}
