@@ -23,7 +23,7 @@ from launch.errors import run_program
 from launch.playing import Entrant, flag_list, open_entrants
 from launch.stages import Setting
 from mirage_jax.data.sources import parts_of
-from mirage_jax.evaluation import reports
+from mirage_jax.evaluation import perceptual, reports
 from mirage_jax.evaluation.outputs import staged
 
 _SUITE = flags.DEFINE_string(
@@ -158,6 +158,8 @@ def open_asked(names: list[str]) -> dict[str, Entrant]:
   """The checkpoints, which suites of models need and others may have."""
   checkpoints = flag_list(_CHECKPOINT.value)
   needed = [name for name in names if name in suites.NEED_MODELS]
+  if needed:
+    perceptual.check_installed()
   if checkpoints or needed:
     return open_entrants(checkpoints, _STEPS.value, _WRITE.value)
   return {}
@@ -171,10 +173,11 @@ def run_group(
 ) -> dict[str, reports.Suite]:
   """Runs suites that are played together and writes what they found."""
   with staged(output) as folder:
-    tables = suites.run(names, setting, entrants, folder)
-    texts = {name: describe(name, setting, x) for name, x in tables.items()}
+    found = suites.run(names, setting, entrants, folder)
+    texts = {name: describe(name, setting, x) for name, x in found.items()}
     for name, text in texts.items():
       reports.write_text(folder / f'{name}.md', text)
+  tables = {name: x.table for name, x in found.items()}
   every = reports.write_metrics(output / 'metrics.json', tables)
   summary = reports.overview(every, suites.MAIN)
   reports.write_text(output / SUMMARY, summary)
@@ -183,7 +186,7 @@ def run_group(
   return tables
 
 
-def describe(name: str, setting: Setting, table: reports.Suite) -> str:
+def describe(name: str, setting: Setting, found: suites.Found) -> str:
   """A suite's report: what was done, the tables, and what they say."""
   parts = [f'## {name} ({setting.source})']
   if name in suites.NEED_MODELS:
@@ -193,9 +196,12 @@ def describe(name: str, setting: Setting, table: reports.Suite) -> str:
       f'{setting.seed}.'
     )
   parts += [suites.NOTES[name]] if name in suites.NOTES else []
-  parts.append(reports.markdown_table(table))
+  if found.facts:
+    facts = [f'{v:g} {k.replace("_", " ")}' for k, v in found.facts.items()]
+    parts.append(f'Counted: {", ".join(facts)}.')
+  parts.append(reports.markdown_table(found.table))
   if name == 'exploration':
-    parts += reports.remarks(table)
+    parts += reports.remarks(found.table)
   return '\n\n'.join(parts) + '\n'
 
 

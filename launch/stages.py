@@ -8,7 +8,6 @@ from launch.playing import Entrant
 from mirage_jax import worlds
 from mirage_jax.evaluation import (
   contests,
-  controls,
   reports,
   rollout_files,
   scenes,
@@ -16,7 +15,6 @@ from mirage_jax.evaluation import (
 )
 from mirage_jax.evaluation.contests import Contest, Result
 from mirage_jax.evaluation.reports import Suite
-from mirage_jax.evaluation.rollouts import Player
 from mirage_jax.geometry.clips import Clip
 
 
@@ -43,25 +41,16 @@ class Stage:
     path: of the camera, in worlds.
     folder_path: of the camera, in folders.
     window_only: whether no more is observed than the models' windows.
-    controls: players that stand beside the models.
   """
 
   path: str
   folder_path: str
   window_only: bool = False
-  controls: Mapping[str, Player] = dataclasses.field(
-    default_factory=lambda: controls.CONTROLS
-  )
 
 
 RETURN = Stage('out_and_back', 'out_and_back')
 EXPLORE = Stage('explore', 'clip')
-OWN = Stage(
-  'out_and_back',
-  'out_and_back',
-  window_only=True,
-  controls={**controls.CONTROLS, 'ground_truth': controls.ground_truth},
-)
+OWN = Stage('out_and_back', 'out_and_back', window_only=True)
 
 
 def open_clips(
@@ -118,6 +107,11 @@ def make_contest(
   )
 
 
+def file_name(player: str) -> str:
+  """A player's name, which may be a path, as a part of a file's name."""
+  return player.strip('/').replace('/', '_')
+
+
 def draw(
   folder: pathlib.Path,
   name: str,
@@ -125,7 +119,11 @@ def draw(
   table: Suite,
   models: list[str],
 ) -> None:
-  """Writes the plots and videos of a closed-loop suite."""
+  """Writes the plots and videos of a closed-loop suite.
+
+  Each episode is a video of all models below each other; of the first there is
+  one of every model, too.
+  """
   for i, (title, curve) in enumerate(result.curves.items()):
     reports.plot_curve(folder / f'plots/{name}_curve{i}.png', title, curve)
   for metric in list(next(iter(result.values.values()), {}))[:2]:
@@ -133,6 +131,9 @@ def draw(
   for i, example in enumerate(result.examples):
     shown = [*models, 'oracle_memory']
     rows = videos.example_rows(example, shown, {})
+    for model in models if i == 0 else ():
+      path = folder / f'videos/{name}_{i}_{file_name(model)}.mp4'
+      videos.write_video(path, rows[model])
     frames = videos.below(list(rows.values()))
     videos.write_video(folder / f'videos/{name}_{i}.mp4', frames)
     sheet = videos.contact_sheet(frames, 12, columns=2)

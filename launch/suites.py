@@ -15,6 +15,7 @@ from mirage_jax.evaluation import (
   calibration,
   changed,
   contests,
+  controls,
   cost,
   memory_gain,
   object_consistency,
@@ -30,10 +31,24 @@ from mirage_jax.evaluation import (
 )
 from mirage_jax.evaluation.contests import Result, Score
 from mirage_jax.evaluation.reports import Suite
+from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Memory
 
 OWN_OBSERVED = 4
 READOUT_SCENES, RETENTION_SCENES, CHANGED_SCENES = 16, 8, 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+  """What a suite found.
+
+  Attributes:
+    table: intervals by player and metric.
+    facts: how much of what was counted.
+  """
+
+  table: Suite
+  facts: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 
 def play(
@@ -41,37 +56,66 @@ def play(
   setting: Setting,
   entrants: Mapping[str, Entrant],
   folder: pathlib.Path,
-) -> dict[str, Suite]:
-  """Plays the stage that these suites share; draws what each found."""
+) -> dict[str, Found]:
+  """Plays the stage that these suites share; draws what each found.
+
+  Suites of objects are left out, and said so, where a source does not tell
+  which pixel is of which object.
+
+  Raises:
+    ValueError: no suite is left.
+  """
   stage = OF_MODELS[names[0]][0]
   if stage.window_only:
     windows = [entrant.window[0] for entrant in entrants.values()]
     observed = max(OWN_OBSERVED, *windows)
     setting = dataclasses.replace(setting, observed=observed)
   clips = stages.open_clips(setting, entrants, stage)
+  names = with_objects(names, setting.source, clips)
   contest = stages.make_contest(setting, entrants, len(clips))
   scores = {name: OF_MODELS[name][1](setting.seed) for name in names}
-  results = contests.play(clips, contest, scores, stage.controls)
+  results = contests.play(clips, contest, scores, controls.CONTROLS)
   tables = {}
   for name, result in results.items():
     table = reports.summarise(result, list(entrants), setting.seed)
     stages.draw(folder, name, result, table, list(entrants))
-    for fact, value in result.facts.items():
-      print(f'{name}: {fact} = {value}')
-    tables[name] = table
+    tables[name] = Found(table, result.facts)
   return tables
 
 
-def robust(setting, entrants, folder) -> Suite:
-  """The closed loop with what is observed spoiled."""
-  clips = stages.open_clips(setting, entrants, stages.RETURN)
+def with_objects(
+  names: Sequence[str], source: str, clips: Sequence[Clip]
+) -> list[str]:
+  """The suites that clips have truth for; see `play`."""
+  if source in worlds.KINDS or clips[0].object_id is not None:
+    return list(names)
+  left = [name for name in names if name not in OF_OBJECTS]
+  lacking = ', '.join(name for name in names if name in OF_OBJECTS)
+  if not left:
+    raise ValueError(
+      f'{lacking} needs clips with object_id, and those of {source} have none; '
+      'choose other suites for this source'
+    )
+  if lacking:
+    print(f'{lacking}: left out, {source} has no object_id', flush=True)
+  return left
 
-  def closed_loop(disturb: contests.Disturbance) -> Result:
+
+def robust(setting, entrants, folder) -> Suite:
+  """The closed loop with what is observed spoiled, and as it is."""
+  clips = stages.open_clips(setting, entrants, stages.RETURN)
+  guards = dict(controls.CONTROLS)
+  del guards['ground_truth']  # knows what is not observed
+
+  def closed_loop(disturb: contests.Disturbance | None) -> Result:
     contest = stages.make_contest(setting, entrants, len(clips), disturb)
     scores = {'robustness': protocols.ClosedLoop(setting.seed)}
-    return contests.play(clips, contest, scores, {})['robustness']
+    return contests.play(clips, contest, scores, guards)['robustness']
 
   result = robustness.run(closed_loop)
+  for title, curve in result.curves.items():
+    kind = title.rpartition(' against ')[2]
+    reports.plot_curve(folder / f'plots/robustness_{kind}.png', title, curve)
   return reports.summarise(result, list(entrants), setting.seed)
 
 
@@ -105,17 +149,8 @@ def held_out_views(setting, entrants, folder) -> Suite:
   return table
 
 
-def _check_world(setting: Setting, suite: str) -> None:
-  if setting.source not in worlds.KINDS:
-    raise ValueError(
-      f"suite {suite} is measured in long worlds, not in '{setting.source}'; "
-      'give --source=rooms or streets'
-    )
-
-
 def retained(setting, entrants, folder) -> Suite:
   """What later writes cost what was written first."""
-  _check_world(setting, 'retention')
   table, curves = retention.run(
     _memories(entrants),
     setting.source,
@@ -133,7 +168,11 @@ def retained(setting, entrants, folder) -> Suite:
 
 def changes(setting, entrants, folder) -> Suite:
   """What is still shown as it was, after an object has vanished unseen."""
-  _check_world(setting, 'changed')
+  if setting.source not in worlds.KINDS:
+    raise ValueError(
+      f"suite changed takes things away, which '{setting.source}' does not "
+      'allow; give --source=rooms or streets'
+    )
   return changed.run(
     _memories(entrants),
     setting.source,
@@ -144,19 +183,20 @@ def changes(setting, entrants, folder) -> Suite:
 
 def costs(setting, entrants, folder) -> Suite:
   """Bytes and milliseconds against the number of chunks."""
-  _check_world(setting, 'cost')
   memories, layers = dict(readout.MEMORIES), {}
   for name, x in entrants.items():
     if x.model.memory is not None:
       memories[name] = x.model.memory
     if x.memory_layers is not None:
       layers[name] = x.memory_layers
+  ours = cost.OURS if cost.OURS in entrants else next(iter(entrants), cost.OURS)
   table, sizes = cost.run(
     memories,
     setting.source,
     layers=layers,
     streams={name: x.player.stream for name, x in entrants.items()},
-    size=next((x.size for x in entrants.values()), (64, 64)),
+    ours=ours,
+    size=next((x.size for x in entrants.values()), None),
     seed=setting.seed,
   )
   shown = {
@@ -165,7 +205,7 @@ def costs(setting, entrants, folder) -> Suite:
   }
   title = 'MiB against chunks written'
   reports.plot_curve(folder / 'plots/cost.png', title, shown)
-  for what in ('read', 'generate'):
+  for what in cost.TIMES:
     times = {name: cost.curve(found, what) for name, found in table.items()}
     shown = {name: x for name, x in times.items() if len(x[0])}
     title = f'ms to {what} against chunks written'
@@ -197,8 +237,8 @@ NOTES: Mapping[str, str] = {
   ),
   'object_consistency': (
     'Crops of static objects that have returned, of at least '
-    f'{object_consistency.MIN_PIXELS} pixels. `object_frechet` (64 principal '
-    "components) and `object_kid`: of VGG16's features of all crops; "
+    f'{object_consistency.MIN_SHARE:.1%} of the picture. `object_frechet` (64 '
+    "principal components) and `object_kid`: of VGG16's features of all crops; "
     '`object_lpips`: each crop against its own true one.'
   ),
   'object_position': (
@@ -228,9 +268,15 @@ NOTES: Mapping[str, str] = {
   'cost': (
     'After so many chunks of 4 frames: milliseconds to write a chunk, to read '
     'a view, and to `generate` a chunk (with its read), medians of calls in '
-    'turns. '
-    f'`..._from_chunk`: from which one on it is dearer than {cost.OURS}; a '
-    'dash is never.'
+    'turns. `..._from_chunk`: from which one on it is dearer than '
+    f'{cost.OURS}, or else the first checkpoint; a dash is never.'
+  ),
+  'robustness': (
+    'The closed loop, with only the observed frames spoiled: `depth_noise`, '
+    'standard deviation of the relative error of each pixel; `depth_missing`, '
+    'share of 4 x 4 blocks without depth; `pose_m` and `pose_deg`, root-mean-'
+    'square errors of the position and rotation of a frame. Without a suffix: '
+    'as they are.'
   ),
   'changed': (
     'Share of the changed pixels that are still shown as they were, after so '
@@ -246,10 +292,14 @@ MAIN: Mapping[str, Sequence[str]] = {
   'exploration': ('psnr_db', 'kid'),
   'own_return': ('own_contrast_db',),
   'calibration': ('ece', 'aurc'),
+  'robustness': (
+    'returned_psnr_db@depth_noise=0.05',
+    'returned_psnr_db@pose_m=0.03',
+  ),
   'readout': ('psnr_all_db', 'coverage'),
   'retention': ('slope_db_per_write',),
   'changed': ('stale@seen=4',),
-  'cost': ('bytes', 'read_ms_chunk_100'),
+  'cost': ('bytes', 'generate_ms@chunk=100'),
 }
 # The stage of each suite of models, and what scores it, made from a seed.
 OF_MODELS: Mapping[str, tuple[Stage, Callable[[int], Score]]] = {
@@ -273,7 +323,8 @@ OTHERS: Mapping[str, Callable[..., Suite]] = {
 }
 NAMES = (*OF_MODELS, *OTHERS)
 NEED_MODELS = (*OF_MODELS, 'robustness')
-OF_WORLDS = ('retention', 'changed', 'cost')
+OF_WORLDS = ('changed',)
+OF_OBJECTS = ('object_consistency', 'object_position')
 
 
 def all_of(source: str) -> list[str]:
@@ -301,8 +352,10 @@ def run(
   setting: Setting,
   entrants: Mapping[str, Entrant],
   folder: pathlib.Path,
-) -> dict[str, Suite]:
+) -> dict[str, Found]:
   """Runs one of the `groups`."""
   if names[0] in OF_MODELS:
     return play(names, setting, entrants, folder)
-  return {name: OTHERS[name](setting, entrants, folder) for name in names}
+  return {
+    name: Found(OTHERS[name](setting, entrants, folder)) for name in names
+  }

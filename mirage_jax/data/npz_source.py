@@ -18,6 +18,7 @@ from mirage_jax.geometry.clips import Clip
 
 SPLITS = ('all', 'train', 'test')
 FPS = 10.0  # where the file does not say
+MOST_IDS = 1 << 12
 
 
 class NpzSource:
@@ -57,7 +58,7 @@ class NpzSource:
       intrinsics=one['K'],
       world_from_camera=one['c2w'],
       time_s=one['time_s'].astype(np.float32),
-      object_id=one['label'].astype(np.int32) if 'label' in one else None,
+      object_id=one.get('label'),
     )
 
 
@@ -107,9 +108,24 @@ def read_npz(path: pathlib.Path) -> dict[str, np.ndarray]:
       f'{path}: depth has values that are negative, infinite or NaN; write 0 '
       'where there is none'
     )
+  if 'label' in found:
+    found['label'] = _labels(path, found['label'])
   lens = _intrinsics(path, found['K'], (episodes, frames), height, width)
   poses = _poses(path, found['c2w'])
   return found | {'K': lens, 'c2w': poses}
+
+
+def _labels(path: pathlib.Path, label: np.ndarray) -> np.ndarray:
+  """Object ids as int32; large ones are counted anew in their order."""
+  if label.dtype.kind not in 'iub' or (label < 0).any():
+    raise ValueError(
+      f'{path}: label is {label.dtype}, least {label.min()}; expected whole '
+      'numbers, 0 where there is no object'
+    )
+  if label.max(initial=0) > MOST_IDS:
+    ids, place = np.unique(label, return_inverse=True)
+    label = (place + (ids[0] > 0)).reshape(label.shape)
+  return label.astype(np.int32)
 
 
 def _poses(

@@ -1,8 +1,9 @@
 """Players without a model, to hold scores honest.
 
 A score that one of these reaches says nothing: `frozen_video` repeats the last
-observed frame, `copy_nearest_frame` shows the observed frame whose camera is
-nearest, and `oracle_memory` shows what a perfect memory of the observed colours
+observed frame and `copy_first_frame` the first, `copy_nearest_frame` shows the
+observed frame whose camera is nearest. `ground_truth` is the best there is, and
+`oracle_memory` shows what a perfect memory of the observed colours
 could, found by exact depth: the most that remembering alone can reach.
 """
 
@@ -106,6 +107,15 @@ def frozen_video(
   return _shown(rest, jnp.broadcast_to(given.rgb[:, -1:], shape))
 
 
+def copy_first_frame(
+  clips: Clip, observed: int, key: Key[Array, ''] | None = None
+) -> Rollout:
+  """Repeats the first observed frame for ever."""
+  given, rest = _split(clips, observed)
+  shape = rest.rgb.shape
+  return _shown(rest, jnp.broadcast_to(given.rgb[:, :1], shape))
+
+
 def copy_nearest_frame(
   clips: Clip, observed: int, key: Key[Array, ''] | None = None
 ) -> Rollout:
@@ -142,7 +152,9 @@ def oracle_memory(
 
 
 CONTROLS = {
+  'ground_truth': ground_truth,
   'oracle_memory': oracle_memory,
   'copy_nearest_frame': copy_nearest_frame,
+  'copy_first_frame': copy_first_frame,
   'frozen_video': frozen_video,
 }

@@ -1,16 +1,18 @@
 """The cost suite: what a memory costs as writes go on.
 
 Bytes, and milliseconds of a write of a chunk, of a read of a view, and of
-generating a chunk with what the memory shows of it.
+generating a chunk with what the memory shows of it; `..._ms@chunk=100` is after
+100 written chunks.
 
-States of different ages are timed in turns within one run, so that whatever
+All memories at all ages are timed in turns within one run, so that whatever
 else the machine does falls on all alike: compare ratios, not milliseconds of
 different runs.
 """
 
 import dataclasses
+import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -19,7 +21,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Bool, Float
-from mirage_jax.data import sources
 from mirage_jax.evaluation import statistics, writing
 from mirage_jax.evaluation.progress import Progress
 from mirage_jax.geometry.clips import Clip, take_frames
@@ -28,9 +29,10 @@ from mirage_jax.models.streaming import Session, Stream, window_of
 
 Table = dict[str, statistics.Interval]
 
-CHUNK = 4
 TIMED = (1, 5, 20, 50, 100)  # chunks after which a read is timed
 EARLY, LATE = 5, 100
+TIMES = ('write', 'read', 'generate')
+FRAMES = 32  # of a rendered clip
 OURS = 'view_grid'  # that the others are compared with
 LAST = 400
 
@@ -56,32 +58,32 @@ def ages(
 
 
 def alternated_ms(
-  states: Mapping[int, Any], call, repeats: int
-) -> dict[int, Float[np.ndarray, 'n']]:
-  """Milliseconds of `call(state)` for states in turns, to and fro."""
-  for state in states.values():
-    jax.block_until_ready(call(state))
-  times = {age: [] for age in states}
+  calls: Mapping[Any, Callable[[], Any]], repeats: int
+) -> dict[Any, Float[np.ndarray, 'n']]:
+  """Milliseconds of each call, taken in turns, to and fro."""
+  for call in calls.values():
+    jax.block_until_ready(call())
+  times = {which: [] for which in calls}
   for repeat in range(repeats):
-    order = list(states)[:: 1 if repeat % 2 else -1]
-    for age in order:
+    for which in list(calls)[:: 1 if repeat % 2 else -1]:
       start = time.perf_counter()
-      jax.block_until_ready(call(states[age]))
-      times[age].append(1e3 * (time.perf_counter() - start))
-  return {age: np.array(x) for age, x in times.items()}
+      jax.block_until_ready(calls[which]())
+      times[which].append(1e3 * (time.perf_counter() - start))
+  return {which: np.array(x) for which, x in times.items()}
 
 
 def score(
   times: Mapping[int, Float[np.ndarray, 'n']], name: str, seed: int
-) -> dict[str, statistics.Interval]:
+) -> Table:
   """Milliseconds at each age, and the paired median ratio late to early."""
   table = {
-    f'{name}_ms_chunk_{age}': median_interval(x, seed)
+    f'{name}_ms@chunk={age}': median_interval(x, seed)
     for age, x in times.items()
   }
   if EARLY in times and LATE in times:
     ratio = times[LATE] / times[EARLY]
-    table[f'{name}_ratio_{LATE}_to_{EARLY}'] = median_interval(ratio, seed)
+    key = f'{name}_over_chunk_{EARLY}@chunk={LATE}'
+    table[key] = median_interval(ratio, seed)
   return table
 
 
@@ -100,71 +102,66 @@ def median_interval(
 
 
 @dataclasses.dataclass(frozen=True)
-class Bench:
-  """What memories are timed on.
+class Aged:
+  """A memory, a model, or both, at several ages.
 
   Attributes:
-    chunks: clips of `CHUNK` frames, written one after the other, over and over.
-    repeats: measurements of each time.
-    last: chunks written.
-    seed: of the intervals.
+    sizes: bytes after every chunk; none without a memory.
+    calls: what is timed, `{(what, age): call}`.
   """
 
-  chunks: Sequence[Clip]
-  repeats: int
-  last: int
-  seed: int
-
-  @property
-  def kept(self) -> list[int]:
-    """The ages that are timed."""
-    return [age for age in TIMED if age <= self.last]
+  sizes: list[int]
+  calls: dict[tuple[str, int], Callable[[], Any]]
 
 
-def of_memory(
-  bench: Bench, memory: Memory, layers: nn.Module | None
-) -> tuple[Table, list[int], dict[int, Any]]:
-  """Bytes and times of a memory; bytes after every chunk; states by age."""
-  write = writing.make_write(memory, layers=layers)
-  first = bench.chunks[0]
-  read = writing.make_read(memory, *first.depth_m.shape[-2:], layers=layers)
-  states, sizes = ages(memory, write, bench.chunks, bench.kept, bench.last)
-  cameras = jax.tree.map(lambda x: jnp.asarray(x[:1]), first.cameras)
-  growth = max(sizes) - min(sizes)
-  table = {
-    'bytes': statistics.single(sizes[-1], bench.last + 1),
-    'bytes_growth': statistics.single(growth, bench.last + 1),
-  }
-  for what, call in (
-    ('read', lambda state: read(state, cameras)),
-    ('write', lambda state: write(state, first)),
-  ):
-    times = alternated_ms(states, call, bench.repeats)
-    table |= score(times, what, bench.seed)
-  return table, sizes, states
-
-
-def of_stream(bench: Bench, stream: Stream, states: Mapping[int, Any]) -> Table:
-  """Times of generating a chunk of one scene, with its read of the memory.
+def make_aged(
+  chunks: Sequence[Clip],
+  last: int,
+  memory: Memory | None,
+  layers: nn.Module | None = None,
+  stream: Stream | None = None,
+) -> Aged:
+  """Writes `last` chunks and keeps what is to be timed.
 
   Args:
-    bench: see there.
-    stream: the model.
-    states: its memory by age; empty for a model without.
+    chunks: clips that are written one after the other, over and over.
+    last: how many are written.
+    memory: None for a model without.
+    layers: what the memory has learned, bound, if it learns.
+    stream: the model that remembers by it, if there is one.
   """
-  first = jax.tree.map(lambda x: jnp.asarray(x[None]), bench.chunks[0])
-  views = take_frames(first, slice(stream.target), axis=1)
-  window, key = window_of(first, stream.context), jax.random.key(bench.seed)
-  sessions = {
-    age: Session(window, jax.tree.map(lambda x: x[None], states.get(age)))
-    for age in bench.kept
-  }
+  kept = [age for age in TIMED if age <= last]
+  first, states, sizes, calls = chunks[0], {}, [], {}
+  if memory is not None:
+    write = writing.make_write(memory, layers=layers)
+    read = writing.make_read(memory, *first.depth_m.shape[-2:], layers=layers)
+    states, sizes = ages(memory, write, chunks, kept, last)
+    cameras = jax.tree.map(lambda x: jnp.asarray(x[:1]), first.cameras)
+    for age, state in states.items():
+      calls['write', age] = functools.partial(write, state, first)
+      calls['read', age] = functools.partial(read, state, cameras)
+  if stream is not None:
+    generate = make_generate(stream, first)
+    for age in kept:
+      state = jax.tree.map(lambda x: x[None], states.get(age))
+      calls['generate', age] = functools.partial(generate, state)
+  return Aged(sizes, calls)
 
-  def generate(session: Session) -> Clip:
+
+def make_generate(stream: Stream, clip: Clip) -> Callable[[Any], Clip]:
+  """`(states) -> frames`: the model generates what a clip's cameras see.
+
+  With its read of the memory, for one scene.
+  """
+  one = jax.tree.map(lambda x: jnp.asarray(x[None]), clip)
+  views = take_frames(one, slice(stream.target), axis=1)
+  window, key = window_of(one, stream.context), jax.random.key(0)
+
+  def generate(states: Any) -> Clip:
+    session = Session(window, states)
     return stream.generate(session, key, views.cameras, views.time_s)[0]
 
-  times = alternated_ms(sessions, generate, bench.repeats)
-  return score(times, 'generate', bench.seed)
+  return generate
 
 
 def run(
@@ -173,7 +170,8 @@ def run(
   *,
   layers: Mapping[str, nn.Module] | None = None,
   streams: Mapping[str, Stream] | None = None,
-  size: tuple[int, int] = (64, 64),
+  ours: str = OURS,
+  size: tuple[int, int] | None = None,
   repeats: int = 31,
   last: int = LAST,
   seed: int = 0,
@@ -185,7 +183,8 @@ def run(
     source: of the chunks.
     layers: what those memories that learn have learned, bound, by name.
     streams: the models that remember by them, or by none, by the same names.
-    size: height and width of frames.
+    ours: the name that the others are compared with.
+    size: height and width of frames; None for the source's own.
     repeats: measurements of each time.
     last: chunks written.
     seed: of the chunks and the intervals.
@@ -195,43 +194,53 @@ def run(
     after every chunk by name.
   """
   layers, streams = layers or {}, streams or {}
-  clips = sources.open_source(
-    source,
-    clips=16,
-    seed=seed,
-    split='test',
-    height=size[0],
-    width=size[1],
-  )
-  chunks = [part for clip in clips for part in writing.chunks_of(clip, CHUNK)]
-  bench = Bench(chunks, repeats, last, seed)
+  walks = writing.open_walks(source, FRAMES, 16, seed, size)
+  chunks = [chunk for walk in walks for chunk in walk]
   names = list(dict.fromkeys([*memories, *streams]))
-  progress = Progress('cost', len(names))
-  table: dict[str, Table] = {name: {} for name in names}
-  sizes = {}
+  progress = Progress('cost', len(names) + len(TIMES))
+  aged = {}
   for name in names:
-    states = {}
-    if name in memories:
-      found = of_memory(bench, memories[name], layers.get(name))
-      table[name], sizes[name], states = found
-    if name in streams:
-      table[name] |= of_stream(bench, streams[name], states)
+    aged[name] = make_aged(
+      chunks, last, memories.get(name), layers.get(name), streams.get(name)
+    )
     progress.advance()
-  for name in [name for name in table if name != OURS and OURS in table]:
-    table[name] |= against(table[name], table[OURS])
-    if name in sizes:
-      dearer = dearer_from(sizes[name], sizes[OURS])
+  table = {name: of_bytes(each.sizes) for name, each in aged.items()}
+  for what in TIMES:
+    calls = {
+      (name, age): call
+      for name, each in aged.items()
+      for (kind, age), call in each.calls.items()
+      if kind == what
+    }
+    times = alternated_ms(calls, repeats)
+    for name in names:
+      own = {age: x for (whose, age), x in times.items() if whose == name}
+      table[name] |= score(own, what, seed)
+    progress.advance()
+  for name in [name for name in names if name != ours and ours in table]:
+    table[name] |= against(table[name], table[ours])
+    if aged[name].sizes and aged[ours].sizes:
+      dearer = dearer_from(aged[name].sizes, aged[ours].sizes)
       table[name]['dearer_in_bytes_from_chunk'] = dearer
-  return table, sizes
+  return table, {name: x.sizes for name, x in aged.items() if x.sizes}
+
+
+def of_bytes(sizes: Sequence[int]) -> Table:
+  """The last of the bytes, and by how much they grew."""
+  if not sizes:
+    return {}
+  return {
+    'bytes': statistics.single(sizes[-1], len(sizes)),
+    'bytes_growth': statistics.single(max(sizes) - min(sizes), len(sizes)),
+  }
 
 
 def against(table: Table, ours: Table) -> Table:
   """From which chunk on a memory is slower than ours."""
   return {
     f'slower_to_{what}_from_chunk': slower_from(table, ours, what)
-    for what in ('read', 'generate')
-    if f'{what}_ms_chunk_{TIMED[0]}' in table
-    and f'{what}_ms_chunk_{TIMED[0]}' in ours
+    for what in TIMES
+    if len(curve(table, what)[0]) and len(curve(ours, what)[0])
   }
 
 
@@ -247,7 +256,7 @@ def slower_from(
   table: Table, ours: Table, what: str = 'read'
 ) -> statistics.Interval:
   """Of the timed chunks, the first from which on `what` takes longer."""
-  names = [f'{what}_ms_chunk_{age}' for age in TIMED]
+  names = [f'{what}_ms@chunk={age}' for age in TIMED]
   timed = [
     (age, table[name]['mean'] > ours[name]['mean'])
     for age, name in zip(TIMED, names, strict=True)
@@ -269,6 +278,6 @@ def _from_chunk(
 
 def curve(table: Table, what: str) -> tuple[np.ndarray, np.ndarray]:
   """The timed chunks and the milliseconds of `what` after each."""
-  ages = [age for age in TIMED if f'{what}_ms_chunk_{age}' in table]
-  times = [table[f'{what}_ms_chunk_{age}']['mean'] for age in ages]
+  ages = [age for age in TIMED if f'{what}_ms@chunk={age}' in table]
+  times = [table[f'{what}_ms@chunk={age}']['mean'] for age in ages]
   return np.array(ages), np.array(times)

@@ -1,9 +1,10 @@
 """Object consistency: whether the objects are the same after a return.
 
-An object of a generated frame counts when at least `MIN_PIXELS` of its true
-pixels are in view, and at least `RETURNED_SHARE` of those are returned pixels
-(see `visibility`); movers do not count. It is cut out of the true and of the
-generated frame by the same square round its true pixels, and both are resized.
+An object of a generated frame counts when its true pixels are at least
+`MIN_SHARE` of the picture, and at least `RETURNED_SHARE` of those are returned
+pixels (see `visibility`); movers do not count. It is cut out of the true and of
+the generated frame by the same square round its true pixels, and both are
+resized.
 
 `object_frechet` and `object_kid` are distances between all true and all
 generated crops, by VGG16's features: they notice objects that look unlike any.
@@ -22,7 +23,7 @@ from mirage_jax.evaluation.contests import Played, Result
 from mirage_jax.evaluation.feature_sets import FeatureSets
 from mirage_jax.geometry.clips import Clip
 
-MIN_PIXELS = 40
+MIN_SHARE = 40 / 64**2
 RETURNED_SHARE = 0.5
 MARGIN = 2  # pixels round an object
 SIDE = perceptual.MIN_SIZE  # pixels of a resized crop
@@ -52,7 +53,9 @@ def find_crops(object_id: Int[Array, 'b t h w'], returned: Array) -> list[Crop]:
     for t, ids in enumerate(frames):
       number = np.bincount(ids.reshape(-1))
       back = np.bincount(ids[returned[b, t]], minlength=len(number))
-      wanted = (number >= MIN_PIXELS) & (back >= RETURNED_SHARE * number)
+      wanted = (number >= MIN_SHARE * ids.size) & (
+        back >= RETURNED_SHARE * number
+      )
       for which in np.flatnonzero(wanted[1:]) + 1:
         crops.append(Crop(b, t, int(which), _square(ids == which)))
   return crops

@@ -1,9 +1,10 @@
 """Object position: whether objects are where they were, after a return.
 
-An object counts in a generated frame when it is in view there (`MIN_PIXELS` of
-its true pixels), was in view in an observed frame, and is in no frame of the
-window. It is looked for by its own appearance: its true pixels are laid over
-the generated frame at every shift of up to `REACH` pixels, and the shift with
+An object counts in a generated frame when it is in view there (its true pixels
+are at least `MIN_SHARE` of the picture, and some of them have depth), was in
+view in an observed frame, and is in no frame of the window. It is looked for by
+its own appearance: its true pixels are laid over the generated frame at every
+shift of up to `REACH` of the picture's width, and the shift with
 the smallest root-mean-square difference of colours is where it is drawn; above
 `PRESENT` it is missing. The error in metres is that shift at the object's true
 depth. An object is right when it is there and within `NEAR_M`.
@@ -26,9 +27,9 @@ from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.evaluation import metrics
 from mirage_jax.evaluation.contests import Played, Result
 
-MIN_PIXELS = 40
-SEEN_PIXELS = 8  # in a frame of the window
-REACH = 24  # pixels
+MIN_SHARE = 40 / 64**2  # of a picture
+SEEN_SHARE = 8 / 64**2  # in a frame of the window
+REACH = 3 / 8  # of a picture's width
 PRESENT = 0.08  # of [0, 1]
 UNLIKE = 1.25
 NEAR_M = 0.5
@@ -73,15 +74,19 @@ def find_sightings(played: Played) -> Sightings:
   clips, observed = played.episodes, played.observed
   found = []
   for b, ids in enumerate(np.asarray(clips.object_id)):
+    size = ids[0].size
     number = pixels_of(ids, int(ids.max()) + 1)
-    before = (number[:observed] >= MIN_PIXELS).any(0)
+    before = (number[:observed] >= MIN_SHARE * size).any(0)
     for t, windowed in enumerate(np.asarray(played.window)):
       s = observed + t
-      hidden = (number[windowed] < SEEN_PIXELS).all(0)
-      wanted = (number[s] >= MIN_PIXELS) & hidden & before
+      hidden = (number[windowed] < SEEN_SHARE * size).all(0)
+      wanted = (number[s] >= MIN_SHARE * size) & hidden & before
       for which in np.flatnonzero(wanted[1:]) + 1:
         mask = ids[s] == which
-        depth_m = np.median(np.asarray(clips.depth_m)[b, s][mask])
+        depth_m = np.asarray(clips.depth_m)[b, s][mask]
+        if not depth_m.any():
+          continue
+        depth_m = np.median(depth_m[depth_m > 0])
         lens = np.asarray(clips.intrinsics)[b, s, :2] * mask.shape[::-1]
         moves = np.asarray(clips.dynamic)[b, s][mask].mean() > 0.5
         found.append((b, t, which, moves, mask, depth_m / lens))
@@ -99,7 +104,7 @@ def differences(
   rgb: Float[Array, 'n h w 3'],
   template: Float[Array, 'n h w 3'],
   mask: Bool[Array, 'n h w'],
-  reach: int = REACH,
+  reach: int,
 ) -> Float[Array, 'n s s']:
   """Colour difference of an object at every shift, root mean square.
 
@@ -137,22 +142,28 @@ def differences(
   return jnp.where(enough, mean, jnp.inf)
 
 
+def reach_of(mask: Bool[Array, 'n h w']) -> int:
+  """The largest shift, pixels."""
+  return round(REACH * mask.shape[-1])
+
+
 def in_parts(rgb: Array, template: Array, mask: Array) -> np.ndarray:
   """`differences` of any number, always compiled for `AT_ONCE`."""
-  parts = []
+  parts, reach = [], reach_of(mask)
   for start in range(0, len(mask), AT_ONCE):
     some = [x[start : start + AT_ONCE] for x in (rgb, template, mask)]
     count = len(some[0])
     pad = [(0, AT_ONCE - count)]
     some = [np.pad(x, pad + [(0, 0)] * (x.ndim - 1)) for x in some]
-    parts.append(np.asarray(differences(*some))[:count])
-  side = 2 * REACH + 1
+    parts.append(np.asarray(differences(*some, reach=reach))[:count])
+  side = 2 * reach + 1
   return np.concatenate(parts) if parts else np.zeros((0, side, side))
 
 
 def metres_of(sightings: Sightings) -> Float[np.ndarray, 'n s s']:
   """How far every shift moves each object."""
-  shift = np.arange(-REACH, REACH + 1)
+  reach = reach_of(sightings.mask)
+  shift = np.arange(-reach, reach + 1)
   x, y = (shift * sightings.metres[:, i, None] for i in (0, 1))
   return np.hypot(y[:, :, None], x[:, None, :])
 
@@ -161,7 +172,7 @@ def can_be_told(sightings: Sightings, truth: Array) -> Bool[np.ndarray, 'n']:
   """Which objects only look like themselves near their own place."""
   apart, metres = in_parts(truth, truth, sightings.mask), metres_of(sightings)
   elsewhere = np.where(metres > NEAR_M, apart, np.inf).min((1, 2))
-  reached = metres[:, REACH, -1] >= FAR_M
+  reached = metres[:, reach_of(sightings.mask), -1] >= FAR_M
   return reached & (elsewhere >= UNLIKE * PRESENT)
 
 
@@ -174,7 +185,8 @@ def locate(
     `difference` of colours there, the error as `px` and `m`, and the least
     difference `elsewhere`, beyond `NEAR_M`.
   """
-  shift = np.arange(-REACH, REACH + 1)
+  reach = reach_of(sightings.mask)
+  shift = np.arange(-reach, reach + 1)
   far = np.hypot(*np.meshgrid(shift, shift, indexing='ij')).reshape(-1)
   apart = in_parts(rgb, truth, sightings.mask).reshape(-1, far.size)
   best = (apart + 1e-6 * far).argmin(1)  # the nearest of equal shifts

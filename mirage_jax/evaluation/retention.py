@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Float
-from mirage_jax.data import sources
 from mirage_jax.evaluation import metrics, statistics, writing
 from mirage_jax.evaluation.progress import Progress
 from mirage_jax.evaluation.readout_scores import claims, static_pixels
@@ -20,7 +19,6 @@ from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Memory
 
 WRITES = 60
-CHUNK = 4
 
 
 def retained_db(
@@ -59,26 +57,19 @@ def run(
   writes: int = WRITES,
   seed: int = 0,
 ) -> tuple[dict[str, dict], dict[str, Float[np.ndarray, 'n w']]]:
-  """Retention of each memory over long walks through generated scenes.
+  """Retention of each memory over long walks.
+
+  Worlds give `scenes` of them, recordings as many as they hold, with as many
+  writes as their clips are long.
 
   Returns:
     `{name: {metric: interval}}`, and the curves of PSNR by name.
   """
-  clips = sources.open_source(
-    source,
-    frames=(writes + 1) * CHUNK,
-    paths=('random_walk',),
-    movers=False,
-    clips=scenes,
-    seed=seed,
-    split='test',
-    cache=False,
-  )
-  progress = Progress('retention', scenes * len(memories))
+  walks = writing.open_walks(source, (writes + 1) * writing.CHUNK, scenes, seed)
+  progress = Progress('retention', len(walks) * len(memories))
   curves = {name: [] for name in memories}
   loads = {name: [] for name in memories}
-  for clip in clips:
-    chunks = writing.chunks_of(clip, CHUNK)
+  for chunks in walks:
     for name, memory in memories.items():
       curve, load = retained_db(memory, chunks)
       curves[name].append(curve)
@@ -102,6 +93,6 @@ def score(
     'psnr_last_db': statistics.interval(curves[:, -1], seed),
   }
   return table | {
-    f'load_level_{i}': statistics.interval(loads[:, i], seed)
+    f'load@level={i}': statistics.interval(loads[:, i], seed)
     for i in range(loads.shape[1])
   }

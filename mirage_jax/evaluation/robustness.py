@@ -17,6 +17,7 @@ from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.evaluation.contests import Disturbance, Result
 from mirage_jax.geometry.clips import Clip
 
+CURVE = 'returned_psnr_db'
 # kind: sizes. Shares of depth; metres; degrees; shares of pixels.
 CONDITIONS: Mapping[str, tuple[float, ...]] = {
   'depth_noise': (0.02, 0.05, 0.2),
@@ -106,21 +107,45 @@ def rotation(vector: Float[Array, '*b 3']) -> Float[Array, '*b 3 3']:
   )
 
 
-def run(play: Callable[[Disturbance], Result]) -> Result:
-  """Plays the closed loop once for every condition.
+def run(play: Callable[[Disturbance | None], Result]) -> Result:
+  """Plays the closed loop as it is, and once for every condition.
 
   Args:
-    play: plays it with observed frames disturbed.
+    play: plays it with observed frames disturbed, or not.
 
   Returns:
-    The returned pixels' metrics, with their conditions.
+    The returned pixels' metrics, with their conditions, and curves of PSNR
+    against the size of each disturbance.
   """
   joined = Result()
+  _join(joined, play(None), '')
   for kind, sizes in CONDITIONS.items():
     for size in sizes:
-      found = play(disturbance(kind, size))
-      for name, values in found.values.items():
-        for metric, numbers in values.items():
-          if metric.startswith('returned_'):
-            joined.add(name, {f'{metric}@{kind}={size:g}': numbers})
+      _join(joined, play(disturbance(kind, size)), condition(kind, size))
+    curve = {
+      name: _curve(values, kind, sizes)
+      for name, values in joined.values.items()
+    }
+    joined.curves[f'{CURVE} against {kind}'] = curve
   return joined
+
+
+def condition(kind: str, size: float) -> str:
+  """The suffix of a metric's name."""
+  return f'@{kind}={size:g}'
+
+
+def _join(joined: Result, found: Result, suffix: str) -> None:
+  for name, values in found.values.items():
+    for metric, numbers in values.items():
+      if metric.startswith('returned_'):
+        joined.add(name, {metric + suffix: numbers})
+
+
+def _curve(
+  values: Mapping[str, np.ndarray], kind: str, sizes: tuple[float, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+  """Mean PSNR at each size, beginning with none."""
+  suffixes = ['', *(condition(kind, size) for size in sizes)]
+  means = [float(np.nanmean(values[CURVE + suffix])) for suffix in suffixes]
+  return np.array([0.0, *sizes]), np.array(means)

@@ -130,10 +130,12 @@ def paired_ratio(
 ) -> Interval:
   """Interval of mean(values) / mean(reference) - 1 over the same episodes.
 
+  From 0 to 0 nothing has changed; from 0 to more, infinitely.
+
   Raises:
     ValueError: when the two are not of the same episodes.
   """
-  found = ratio_of_means(values, reference, seed, resamples)
+  found = ratio_of_means(values, reference, seed, resamples, both_zero=1.0)
   if found['n']:
     found |= {k: found[k] - 1 for k in ('mean', 'low', 'high')}
   return found
@@ -144,8 +146,9 @@ def ratio_of_means(
   reference: Float[Array, 'n'] | Sequence[float],
   seed: int = 0,
   resamples: int = RESAMPLES,
+  both_zero: float = 0.0,
 ) -> Interval:
-  """Interval of mean(values) / mean(reference); 0 where both are 0.
+  """Interval of mean(values) / mean(reference); `both_zero` where both are 0.
 
   Raises:
     ValueError: when the two are not of the same episodes.
@@ -159,10 +162,12 @@ def ratio_of_means(
   draws = np.random.default_rng(seed).integers(0, n, (resamples, n))
 
   def ratio(top, bottom):
-    return top / np.where((top == 0) & (bottom == 0), 1.0, bottom)
+    nothing = (top == 0) & (bottom == 0)
+    with np.errstate(divide='ignore'):
+      return np.where(nothing, both_zero, top / np.where(nothing, 1.0, bottom))
 
   samples = ratio(*pair[:, draws].mean(-1))
-  return _as_interval(ratio(*pair.mean(-1)), samples, n)
+  return _as_interval(float(ratio(*pair.mean(-1))), samples, n)
 
 
 def of_sums(

@@ -8,12 +8,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mirage_jax import worlds
 from mirage_jax.arrays import Bool, Float
+from mirage_jax.data import sources
 from mirage_jax.evaluation.references import static_depth
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.geometry.completion import complete_depth
 from mirage_jax.memory.contract import Memory, Readout
 
+CHUNK = 4  # frames
 FILLED_WEIGHT = 0.3  # of a pixel whose depth is a guess
 
 Write = Callable[[Any, Clip], Any]
@@ -73,6 +76,41 @@ def make_read(
   return jax.jit(
     lambda state, cameras: memory.read(state, cameras, height, width, **learned)
   )
+
+
+def open_walks(
+  source: str,
+  frames: int,
+  count: int,
+  seed: int,
+  size: tuple[int, int] | None = None,
+) -> list[list[Clip]]:
+  """Long walks, each cut into chunks of `CHUNK` frames to write one by one.
+
+  Args:
+    source: worlds are rendered along random walks without movers; of a
+      recording, every clip is taken as long as it is.
+    frames: of a rendered walk.
+    count: most walks that are wanted.
+    seed: of the worlds.
+    size: height and width of a frame; None for the source's own.
+
+  Raises:
+    ValueError: an unknown source, or a recording of fewer than three chunks.
+  """
+  options = {} if size is None else {'height': size[0], 'width': size[1]}
+  if source in (*worlds.KINDS, sources.DOOM, *sources.ADDED):
+    options |= {'frames': frames, 'clips': count, 'seed': seed, 'split': 'test'}
+  if source in worlds.KINDS:
+    options |= {'paths': ('random_walk',), 'movers': False, 'cache': False}
+  clips = sources.open_source(source, **options)
+  walks = [chunks_of(clips[i], CHUNK) for i in range(min(count, len(clips)))]
+  if not walks or min(map(len, walks)) < 3:
+    raise ValueError(
+      f'{source} has clips of fewer than {3 * CHUNK} frames, which are too few '
+      'to write one after the other; give a longer recording, or rooms'
+    )
+  return walks
 
 
 def chunks_of(clip: Clip, frames: int) -> list[Clip]:

@@ -1,3 +1,5 @@
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -17,25 +19,34 @@ def test_bytes_and_reads_do_not_grow():
   write = writing.make_write(MEMORY)
   states, sizes = cost.ages(MEMORY, write, chunks, kept=(1, 5), last=6)
   assert len(set(sizes)) == 1 and list(states) == [1, 5]
-  times = cost.alternated_ms(states, lambda state: state.geometry, 3)
-  assert all(len(x) == 3 for x in times.values())
 
 
-def test_generating_is_timed_with_the_memory_at_every_age():
+def test_calls_are_timed_in_turns():
+  order = []
+  calls = {x: functools.partial(order.append, x) for x in 'abc'}
+  times = cost.alternated_ms(calls, 4)
+  assert ''.join(order) == 'abc' + 'cbaabc' * 2
+  assert all(len(x) == 4 for x in times.values())
+
+
+def test_a_model_is_timed_with_the_memory_at_every_age():
   clip = jax.tree.map(lambda x: x[0], rollouts_test.wall())
-  bench = cost.Bench(writing.chunks_of(clip, 3), repeats=2, last=5, seed=0)
-  table, sizes, states = cost.of_memory(bench, CLOUD, None)
-  assert len(sizes) == 6 and table['bytes']['mean'] == sizes[-1]
-  generated = cost.of_stream(bench, rollouts_test.player(CLOUD).stream, states)
-  ages, times = cost.curve(generated, 'generate')
-  assert list(ages) == [1, 5] and (times > 0).all()
-  assert 'slower_to_generate_from_chunk' in cost.against(generated, generated)
+  chunks = writing.chunks_of(clip, 3)
+  stream = rollouts_test.player(CLOUD).stream
+  aged = cost.make_aged(chunks, 5, CLOUD, stream=stream)
+  assert len(aged.sizes) == 6
+  assert set(aged.calls) == {(x, age) for x in cost.TIMES for age in (1, 5)}
+  early, late = (aged.calls['generate', age]().rgb for age in (1, 5))
+  assert early.shape == late.shape == (1, 3, 16, 16, 3)
+  assert not np.array_equal(early, late)
 
 
 def test_the_ratio_is_of_paired_medians():
   times = {5: np.array([1.0, 2.0, 9.0]), 100: np.array([1.1, 2.2, 9.9])}
   table = cost.score(times, 'read', 0)
-  assert table['read_ratio_100_to_5']['mean'] == pytest.approx(1.1)
+  ratio = table['read_over_chunk_5@chunk=100']
+  assert ratio['mean'] == pytest.approx(1.1)
+  assert set(cost.against(table, table)) == {'slower_to_read_from_chunk'}
 
 
 def test_a_memory_is_dearer_from_where_it_stays_so():
@@ -46,7 +57,7 @@ def test_a_memory_is_dearer_from_where_it_stays_so():
 
   def times(*means):
     ages = zip(cost.TIMED, means, strict=False)
-    return {f'read_ms_chunk_{age}': {'mean': x} for age, x in ages}
+    return {f'read_ms@chunk={age}': {'mean': x} for age, x in ages}
 
   ours = times(4, 4, 4, 4, 4)
   slower = lambda *means: cost.slower_from(times(*means), ours)['mean']

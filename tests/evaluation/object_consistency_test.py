@@ -1,4 +1,4 @@
-"""Laws of object consistency: it notices objects that moved, swapped, blur."""
+"""Laws of object consistency: what counts, and what is noticed."""
 
 import functools
 
@@ -10,7 +10,7 @@ from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import take_frames
 from tests.evaluation.protocols_test import SIZE, YAWS, contest, pan
 
-BOXES = {1: (4, 2, 14), 2: (3, 19, 12)}  # left, top and side at yaw 0
+BOXES = {1: (4, 2, 12), 2: (3, 19, 12)}  # left, top and side at yaw 0
 
 
 def furnished(seed):
@@ -40,39 +40,13 @@ def perturbed(change):
   return play
 
 
-def shifted(pixels):
-  return lambda rgb: np.roll(rgb, pixels, axis=3)
-
-
-def blurred(width):
-  def change(rgb):
-    parts = [np.roll(rgb, i, axis=3) for i in range(-width, width + 1)]
-    return np.mean(parts, 0).astype(np.uint8)
-
-  return change
-
-
-def noisy(scale):
-  def change(rgb):
-    noise = np.random.default_rng(0).normal(0, scale, rgb.shape)
-    return np.clip(rgb + noise, 0, 255).astype(np.uint8)
-
-  return change
-
-
 def swapped(rgb):
   """Both objects change their colours, places stay."""
   rgb[:, -2:] = 255 - rgb[:, -2:]
   return rgb
 
 
-PLAYERS = {
-  'truth': lambda rgb: rgb,
-  **{f'shift {n}': shifted(n) for n in (1, 3, 8)},
-  **{f'blur {n}': blurred(n) for n in (1, 2, 4)},
-  **{f'noise {n}': noisy(n) for n in (10, 30, 90)},
-  'swapped': swapped,
-}
+PLAYERS = {'truth': lambda rgb: rgb, 'swapped': swapped}
 
 
 @functools.cache
@@ -98,19 +72,6 @@ def test_objects_count_when_they_return():
 def test_the_truth_is_at_distance_zero():
   assert matched('truth') == pytest.approx(0, abs=1e-5)
   assert abs(played().sampled['truth']['object_frechet'].value) < 1e-3
-
-
-@pytest.mark.parametrize(
-  'names',
-  [
-    [f'shift {n}' for n in (1, 3, 8)],
-    [f'blur {n}' for n in (1, 2, 4)],
-    [f'noise {n}' for n in (10, 30, 90)],
-  ],
-)
-def test_more_damage_is_a_larger_distance(names):
-  found = [matched(name) for name in names]
-  assert 0 < found[0] < found[1] < found[2]
 
 
 def test_objects_of_other_colours_are_noticed():

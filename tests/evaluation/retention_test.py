@@ -22,4 +22,4 @@ def test_slope_is_exact_on_a_line():
   curves = 30 - 0.02 * np.arange(61)[None] + np.zeros((3, 1))
   table = retention.score(curves, np.zeros((3, 2)), 0)
   np.testing.assert_allclose(table['slope_db_per_write']['mean'], -0.02)
-  assert table['psnr_last_db']['n'] == 3 and 'load_level_1' in table
+  assert table['psnr_last_db']['n'] == 3 and 'load@level=1' in table

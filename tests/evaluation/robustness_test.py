@@ -58,8 +58,12 @@ def test_conditions_are_suffixes_and_more_noise_is_worse(monkeypatch):
     score = {'closed_loop': ClosedLoop()}
     return contests.play(SOURCE, setting, score, oracle)['closed_loop']
 
-  values = robustness.run(play).values['oracle_memory']
+  found = robustness.run(play)
+  values = found.values['oracle_memory']
   mean = lambda condition: values[f'returned_psnr_db@{condition}'].mean()
   assert mean('depth_missing=0.1') > mean('depth_missing=0.9')
   assert mean('pose_m=0.1') > mean('pose_m=3')
   assert not any(name.startswith('psnr_db') for name in values)
+  assert values['returned_psnr_db'].mean() > mean('pose_m=0.1')
+  curve = found.curves['returned_psnr_db against pose_m']['oracle_memory']
+  assert list(curve[0]) == [0, 0.1, 3] and (np.diff(curve[1]) < 0).all()

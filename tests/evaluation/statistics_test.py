@@ -45,6 +45,9 @@ def test_a_halved_error_is_a_ratio_of_minus_a_half():
   assert found['mean'] == pytest.approx(-0.5)
   assert found['high'] - found['low'] < 1e-9
   assert statistics.paired_ratio([np.nan], [1.0])['n'] == 0
+  nothing = statistics.paired_ratio([0.0, 0.0], [0.0, 0.0])
+  assert nothing['mean'] == nothing['low'] == nothing['high'] == 0
+  assert statistics.paired_ratio([1.0], [0.0])['mean'] == np.inf
 
 
 def test_unequal_episodes_are_refused():
