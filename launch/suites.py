@@ -280,7 +280,8 @@ NOTES: Mapping[str, str] = {
   ),
   'changed': (
     'Share of the changed pixels that are still shown as they were, after so '
-    'many new looks at the place; an object vanished.'
+    'many new looks at the place: where an object vanished, and (`moved_`) '
+    'where it was moved by a metre.'
   ),
 }
 # The figures of a suite that its players are compared by first.
@@ -298,7 +299,7 @@ MAIN: Mapping[str, Sequence[str]] = {
   ),
   'readout': ('psnr_all_db', 'coverage'),
   'retention': ('slope_db_per_write',),
-  'changed': ('stale@seen=4',),
+  'changed': ('stale@seen=4', 'moved_stale@seen=4'),
   'cost': ('bytes', 'generate_ms@chunk=100'),
 }
 # The stage of each suite of models, and what scores it, made from a seed.

@@ -1,10 +1,12 @@
 """Changed while away: how soon a memory believes what it sees anew.
 
-A walk through a room is written; while nobody looks, an object vanishes. Then
+A walk through a room is written; while nobody looks, an object vanishes, or is
+moved by a metre. Then
 frames of the changed room are written, one by one, and the views that show the
 place are read. A *stale* pixel is one that has changed and that the memory
 still shows as it was: nearer in colour to the old view than to the new one.
-`stale@seen=k` is their share after k new looks at the place.
+`stale@seen=k` is their share after k new looks at the place where something
+vanished, `moved_stale@seen=k` where it was moved.
 """
 
 from collections.abc import Mapping
@@ -21,6 +23,7 @@ from mirage_jax.evaluation.readout_scores import claims
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Memory, Readout
 
+KINDS = ('stale', 'moved_stale')  # vanished, moved
 LOOKS = (0, 1, 2, 4, 8)
 VIEWS = 4  # that are read
 CHANGED = 0.1  # of [0, 1], in some channel
@@ -62,8 +65,10 @@ def stale_share(
   return float(stale.sum() / changed.sum())
 
 
-def measure(memory: Memory, before: Clip, after: Clip) -> dict[str, float]:
-  """`stale@seen=k` of one scene; empty if the place is hardly in view."""
+def measure(
+  memory: Memory, before: Clip, after: Clip, name: str = 'stale'
+) -> dict[str, float]:
+  """`NAME@seen=k` of one scene; empty if the place is hardly in view."""
   changed = changed_pixels(before, after)
   split = split_views(changed)
   if split is None:
@@ -84,7 +89,7 @@ def measure(memory: Memory, before: Clip, after: Clip) -> dict[str, float]:
     if seen in LOOKS:
       readout = jax.device_get(read(state, asked.cameras))
       share = stale_share(readout, old, asked, changed[views])
-      found[f'stale@seen={seen}'] = share
+      found[f'{name}@seen={seen}'] = share
   return found
 
 
@@ -102,11 +107,15 @@ def run(
   )
   key = jax.random.fold_in(jax.random.key(seed), 1)
   progress = Progress('changed', scenes * len(memories))
-  values = {name: {f'stale@seen={k}': [] for k in LOOKS} for name in memories}
+  metrics = [f'{kind}@seen={k}' for kind in KINDS for k in LOOKS]
+  values = {name: {metric: [] for metric in metrics} for name in memories}
   for i in range(scenes):
-    pair = worlds.make_changed_clips(jax.random.fold_in(key, i), config)
+    clips = worlds.make_changed_clips(jax.random.fold_in(key, i), config)
+    before, *after = clips
     for name, memory in memories.items():
-      found = measure(memory, *pair)
+      found = {}
+      for kind, clip in zip(KINDS, after, strict=True):
+        found |= measure(memory, before, clip, kind)
       for metric, each in values[name].items():
         each.append(found.get(metric, np.nan))
       progress.advance()

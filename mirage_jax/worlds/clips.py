@@ -16,11 +16,12 @@ from mirage_jax.worlds.paths import make_path
 from mirage_jax.worlds.rendering import render
 from mirage_jax.worlds.rooms import make_rooms
 from mirage_jax.worlds.scenes import Scene
-from mirage_jax.worlds.solids import keep
+from mirage_jax.worlds.solids import join, keep
 from mirage_jax.worlds.streets import make_streets
 
 _PHASES = 8  # tried for each mover
 _APART_M = 1.2
+MOVED_M = 1.0  # that an object is moved while nobody looks
 
 
 def make_scene(key: Key[Array, ''], config: WorldConfig) -> Scene:
@@ -53,10 +54,11 @@ def make_clip(key: Key[Array, ''], config: WorldConfig) -> Clip:
 
 def make_changed_clips(
   key: Key[Array, ''], config: WorldConfig
-) -> tuple[Clip, Clip]:
-  """A random clip, and the same one without a static object.
+) -> tuple[Clip, Clip, Clip]:
+  """A random clip, the same one without a static object, and with it moved.
 
-  What goes is the object that most of the clip's pixels show.
+  What is gone, or `MOVED_M` nearer to the middle of the path, is the object
+  that most of the clip's pixels show.
   """
   build, walk = jax.random.split(key)
   scene = make_scene(build, config)
@@ -66,13 +68,36 @@ def make_changed_clips(
   assert before.object_id is not None
   shown = np.bincount(before.object_id.reshape(-1))
   static = np.where(scene.objects < len(shown), scene.objects, 0)
-  gone = scene.objects[np.argmax(shown[static] * (static > 0))]
-  rest = dataclasses.replace(
+  which = scene.objects[np.argmax(shown[static] * (static > 0))]
+  middle = cameras.world_from_camera[:, :3, 3].mean(0)
+  gone = render(_without(scene, which), cameras, time_s, config)
+  moved = render(_moved(scene, which, middle), cameras, time_s, config)
+  return before, gone, moved
+
+
+def _without(scene: Scene, which: Array) -> Scene:
+  return dataclasses.replace(
     scene,
-    boxes=keep(scene.boxes, scene.boxes.object_id != gone),
-    rounds=keep(scene.rounds, scene.rounds.object_id != gone),
+    boxes=keep(scene.boxes, scene.boxes.object_id != which),
+    rounds=keep(scene.rounds, scene.rounds.object_id != which),
   )
-  return before, render(rest, cameras, time_s, config)
+
+
+def _moved(scene: Scene, which: Array, middle: Float[Array, '3']) -> Scene:
+  """With an object moved along the ground, towards `middle`."""
+  every = join([scene.boxes, scene.rounds])
+  own = (every.object_id == which) & (every.half > 0).any(-1)
+  centre = (every.centre * own[:, None]).sum(0) / jnp.maximum(own.sum(), 1)
+  way = (middle - centre) * jnp.array([1.0, 0.0, 1.0])
+  way = MOVED_M * way / jnp.maximum(jnp.linalg.norm(way), 1e-6)
+
+  def move(solids):
+    moves = (solids.object_id == which)[:, None]
+    return dataclasses.replace(solids, centre=solids.centre + moves * way)
+
+  return dataclasses.replace(
+    scene, boxes=move(scene.boxes), rounds=move(scene.rounds)
+  )
 
 
 @jax.jit

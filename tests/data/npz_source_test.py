@@ -58,6 +58,12 @@ def test_lenses_may_differ_and_labels_may_lack(tmp_path):
   assert clip.time_s.tolist() == [1, 2, 4]
 
 
+def test_large_labels_are_counted_anew(tmp_path):
+  colours = arrays()['label'] * 0x10203
+  source = NpzSource(write(tmp_path, label=colours))
+  np.testing.assert_array_equal(source[2].object_id, arrays()['label'][2])
+
+
 def test_episodes_have_splits(tmp_path):
   path = write(tmp_path)
   sizes = [len(NpzSource(path, split)) for split in ('all', 'train', 'test')]
@@ -72,6 +78,8 @@ SHAPE = (EPISODES, FRAMES, HEIGHT, WIDTH)
 @pytest.mark.parametrize(
   'changes, words',
   [
+    ({'label': np.full(SHAPE, -1)}, 'label is int64, least -1; expected whole'),
+    ({'label': np.zeros(SHAPE)}, 'label is float64'),
     ({'depth': None}, "has no array 'depth'; expected rgb, depth, c2w and K"),
     ({'rgb': np.zeros((*SHAPE, 3), np.float32)}, 'rgb is float32'),
     ({'depth': np.zeros((2, 2, 2, 2))}, 'depth is (2, 2, 2, 2); expected'),

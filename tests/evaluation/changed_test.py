@@ -67,17 +67,27 @@ def test_looking_and_reading_share_no_frame():
 
 
 @pytest.mark.slow
-def test_the_object_that_vanishes_was_the_largest_in_view():
+def test_the_object_that_changes_was_the_largest_in_view():
   config = worlds.WorldConfig(
     frames=4, height=16, width=16, rays_per_pixel=1, paths=('random_walk',),
     movers=False,
   )  # fmt: skip
-  before, after = worlds.make_changed_clips(jax.random.key(3), config)
+  clips = worlds.make_changed_clips(jax.random.key(3), config)
+  before, after, moved = clips
   number = np.bincount(np.asarray(before.object_id).reshape(-1))
   gone = number[1:].argmax() + 1
   assert number[gone] > 0 and not (np.asarray(after.object_id) == gone).any()
   same = np.asarray(before.object_id) == np.asarray(after.object_id)
   assert (same | (np.asarray(before.object_id) == gone)).all()
-  np.testing.assert_array_equal(
-    before.world_from_camera, after.world_from_camera
+  still = np.asarray(moved.object_id) == gone
+  assert still.any() and (still != (before.object_id == gone)).any()
+  place = np.flatnonzero(
+    (before.object_position != moved.object_position).any((0, 2))
   )
+  apart = (before.object_position - moved.object_position)[0, place]
+  assert len(place) == 1
+  np.testing.assert_allclose(np.linalg.norm(apart, axis=-1), 1, rtol=1e-3)
+  for clip in (after, moved):
+    np.testing.assert_array_equal(
+      before.world_from_camera, clip.world_from_camera
+    )

