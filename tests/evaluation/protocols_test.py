@@ -1,10 +1,17 @@
 import functools
+import json
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import contests, controls, own_return, protocols
+from mirage_jax.evaluation import (
+  contests,
+  controls,
+  own_return,
+  protocols,
+  reports,
+)
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Readout
@@ -111,6 +118,20 @@ def mean(suite, player, metric):
 def test_more_noise_is_worse_in_every_metric(metric, sign):
   good, bad = (mean('closed_loop', p, metric) for p in ('good', 'bad'))
   assert sign * (good - bad) > 0
+
+
+def test_one_seed_gives_the_same_table_bit_for_bit():
+  def table(name):
+    score = {
+      'closed_loop': protocols.ClosedLoop,
+      'exploration': protocols.Exploration,
+    }[name](seed=5)
+    setting = contest(windows=[WINDOWS[name]])
+    result = contests.play(SOURCE, setting, {name: score}, {})[name]
+    return json.dumps(reports.summarise(result, ['good', 'bad'], seed=5))
+
+  for name in ('closed_loop', 'exploration'):
+    assert table(name) == table(name)
 
 
 def test_the_controls_stand_in_the_same_table_in_their_order():
