@@ -54,9 +54,11 @@ _OUTPUT = flags.DEFINE_string(
   'output', None, 'Folder for compile.json and compile.md, if any.'
 )
 
+SPARE = 0.1  # share of the memory that should stay free
 HEADER = (
   'topology',
   'program',
+  'M parameters',
   'GB/device',
   'free',
   'TFLOP/device',
@@ -162,7 +164,7 @@ def main(_) -> dict[str, Any]:
         figures.append(measure(program, topology, devices, chip))
         print(row(figures[-1]), flush=True)
   scaling = weak_scaling(figures)
-  for line in scaling_table(scaling):
+  for line in kinds_tables(figures) + scaling_table(scaling):
     print(line)
   if _OUTPUT.value:
     save(pathlib.Path(_OUTPUT.value), figures, scaling)
@@ -175,17 +177,24 @@ def find_devices(topology: str) -> tuple[Sequence[jax.Device], Chip | None]:
   """The devices of a slice of TPUs, and what each of them can do.
 
   Raises:
-    ValueError: an unknown chip or size; the TPUs' compiler is not installed.
+    ValueError: an unknown chip or size; GPUs that are not here; the TPUs'
+      compiler is not installed.
   """
   if topology == 'here':
     devices = jax.devices()
     kinds = {chip.kind: chip for chip in CHIPS.values()}
     return devices, kinds.get(devices[0].device_kind)
-  name = topology.partition(':')[0]
-  if name not in CHIPS or not topology.partition(':')[2]:
+  name, _, size = topology.partition(':')
+  tpus = [name for name, chip in CHIPS.items() if chip.kind.startswith('TPU')]
+  if name in CHIPS and name not in tpus:
+    raise ValueError(
+      f'topology {topology!r} is of GPUs, for which only a machine that has '
+      'them compiles; expected a slice of TPUs, or give --topology=here there'
+    )
+  if name not in tpus or not size:
     raise ValueError(
       f'unknown topology {topology!r}; expected `here`, or one of '
-      f'{", ".join(CHIPS)} and a size, as in v5p:4x4x4'
+      f'{", ".join(tpus)} and a size, as in v5p:4x4x4'
     )
   os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
   # Nothing runs on a TPU, so others may compile at the same time.
@@ -244,7 +253,7 @@ def measure(
     compiler={
       name: float(xla[name])
       for name in ('flops', 'bytes accessed', 'optimal_seconds')
-      if name in xla
+      if xla.get(name, -1) >= 0  # some compilers give times below 0
     },
     cycles=cost.cycles,
     seconds=seconds,
@@ -265,8 +274,9 @@ def row(f: Figures) -> str:
   cells = (
     f.topology,
     f.program,
+    f'{f.parameters / 1e6:.1f}',
     f'{f.total / 1e9:.2f}',
-    f'{1 - f.total / f.memory:.0%}' if f.memory else '',
+    free(f),
     f'{f.flops / 1e12:.3f}',
     f'{f.counted / f.flops:.1%}' if f.counted else '',
     f'{f.moved / 1e9:.2f}',
@@ -277,6 +287,36 @@ def row(f: Figures) -> str:
     f'{f.cycles / 1e6:.2f}',
   )
   return '| ' + ' | '.join(cells) + ' |'
+
+
+def free(f: Figures) -> str:
+  """The share of a device's memory that stays free; marked if too little."""
+  if not f.memory:
+    return ''
+  share = 1 - f.total / f.memory
+  return f'{share:.0%}' + (' (too little)' if share < SPARE else '')
+
+
+def kinds_tables(figures: Sequence[Figures]) -> list[str]:
+  """What fills a device, and what it sends, by kind, as Markdown."""
+  return kinds_table('GB/device', [f.bytes for f in figures], figures) + (
+    kinds_table('GB sent', [f.sent for f in figures], figures)
+  )
+
+
+def kinds_table(
+  title: str, amounts: Sequence[dict[str, Any]], figures: Sequence[Figures]
+) -> list[str]:
+  """A column for each kind of bytes, a row for each program."""
+  kinds = list(dict.fromkeys(kind for each in amounts for kind in each))
+  if not kinds:
+    return []
+  lines = ['', f'| {title} | ' + ' | '.join(kinds) + ' |']
+  lines.append('|---' * (len(kinds) + 1) + '|')
+  for f, each in zip(figures, amounts, strict=True):
+    cells = [f'{each[k] / 1e9:.3f}' if k in each else '' for k in kinds]
+    lines.append(f'| {f.topology} {f.program} | ' + ' | '.join(cells) + ' |')
+  return lines
 
 
 def weak_scaling(figures: Sequence[Figures]) -> dict[str, float]:
@@ -316,7 +356,8 @@ def save(
 ) -> None:
   """Writes `compile.json` and `compile.md`."""
   table = ['| ' + ' | '.join(HEADER) + ' |', '|---' * len(HEADER) + '|']
-  table += [row(f) for f in figures] + scaling_table(scaling)
+  table += [row(f) for f in figures]
+  table += kinds_tables(figures) + scaling_table(scaling)
   write_text(folder / 'compile.md', '\n'.join(table) + '\n')
   rows = [dataclasses.asdict(f) for f in figures]
   found = {'programs': rows, 'weak_scaling': scaling}

@@ -2,7 +2,9 @@
 
 Instant-NGP's multiresolution hash tables (arXiv 2201.05989), not fitted but
 written: an entry is a surfel, the sums of the evidence, features and positions
-of the points that fell into its cell. Bytes and cost are constant.
+of the points that fell into its cell. Bytes and cost are constant. With `exact`
+sums it claims all the laws of a memory; with float32 ones, which are trained,
+the same up to rounding.
 """
 
 import dataclasses

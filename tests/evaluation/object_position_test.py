@@ -144,9 +144,12 @@ def damaged(clips, observed, key):
 
 
 @pytest.mark.slow
-def test_the_matcher_is_right_on_true_rooms_though_blurred_and_noisy():
+@pytest.mark.parametrize('kind, least', [('rooms', 30), ('streets', 5)])
+def test_the_matcher_is_right_on_true_worlds_though_blurred_and_noisy(
+  kind, least
+):
   source = open_source(
-    'rooms', clips=8, frames=48, paths=('out_and_back',), split='test'
+    kind, clips=8, frames=48, paths=('out_and_back',), split='test'
   )
   setting = contest(
     players={'damaged': damaged}, windows=[(4, 4)], observed=16, episodes=8,
@@ -156,7 +159,7 @@ def test_the_matcher_is_right_on_true_rooms_though_blurred_and_noisy():
   result = contests.play(
     source, setting, {'where': score}, {'frozen': controls.frozen_video}
   )['where']
-  assert result.facts['objects'] > 30
+  assert result.facts['objects'] > least
   assert np.nanmean(result.values['damaged']['object_right']) > 0.95
   assert np.nanmean(result.values['frozen']['object_right']) < 0.3
   assert np.nanmean(result.values['damaged']['object_px']) < 1

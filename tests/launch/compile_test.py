@@ -1,5 +1,6 @@
 """Laws of `launch.compile`: what it prints is what the compiler said."""
 
+import dataclasses
 import json
 
 import jax
@@ -53,6 +54,16 @@ def test_the_slowest_part_bounds_the_step():
   assert scaling['train@v5p:4x4x4, apart'] == pytest.approx(0.5)
   assert '50.0% | 50.0%' in compiling.scaling_table(scaling)[3]
   assert '| 4.00 | 50% |' in compiling.row(one)
+
+
+def test_what_fills_a_device_is_told_by_kind():
+  lines = compiling.kinds_tables([figures()])
+  assert '| GB/device | arguments | between |' in lines
+  assert '| v5p:2x2x1 train | 3.000 | 1.000 |' in lines
+  assert '| v5p:2x2x1 train | 0.500 |' in lines
+  full = dataclasses.replace(figures(), memory=4.2e9)
+  assert 'too little' in compiling.row(full)
+  assert 'too little' not in compiling.row(figures())
 
 
 @pytest.mark.parametrize('topology', ['v5q:2x2', 'v5p', 'there'])
