@@ -8,13 +8,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import ml_collections
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from launch import build, lookups
 from launch.runs import Run, Settings, make_run
 from mirage_jax import sections, sharding, trees
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip
+from mirage_jax.memory import tables
 from mirage_jax.models import flops
 from mirage_jax.models.generate import generate_chunk
 from mirage_jax.models.mirage import (
@@ -24,6 +25,7 @@ from mirage_jax.models.mirage import (
   read_views,
   write_frames,
 )
+from mirage_jax.sharding import RULES
 
 NAMES = ('train', 'sample', 'write', 'read')
 
@@ -115,7 +117,7 @@ def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
   states = jax.eval_shape(
     lambda frame: init_states(model, frame), _array((data.batch_size, 4, 4))
   )
-  states = None if states is None else divided(states)
+  states = None if states is None else _lay(mesh, model, states)
 
   def sample(params, key, context, cameras, states):
     return generate_chunk(
@@ -147,6 +149,21 @@ def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
     name = function.__name__
     programs.append(Program(name, lower, 0.0, held, asked))
   return programs
+
+
+def _lay(mesh: Mesh, model: Mirage, states: Any) -> Any:
+  """Where memories lie: scenes over the batch's devices, and tables in parts."""
+  specs: Any = PartitionSpec()
+  if getattr(model.memory, 'sharded', False):
+    specs = tables.specs()
+
+  def lay(spec: PartitionSpec, part: Any) -> Any:
+    where = NamedSharding(mesh, PartitionSpec(RULES['batch'], *spec))
+    return trees.shapes(part, jax.tree.map(lambda _: where, part))
+
+  return jax.tree.map(
+    lay, specs, states, is_leaf=lambda x: isinstance(x, PartitionSpec)
+  )
 
 
 def _lower(mesh: Mesh, function: Any, *arguments: Any) -> jax.stages.Lowered:

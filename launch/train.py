@@ -50,7 +50,7 @@ def main(_) -> dict[str, Any]:
   if _CONFIG.value is None or _WORKDIR.value is None:
     missing = 'config' if _CONFIG.value is None else 'workdir'
     raise ValueError(f'--{missing} is missing; see --help')
-  config, workdir = _CONFIG.value, pathlib.Path(_WORKDIR.value)
+  config, workdir = _CONFIG.value, to_folder(_WORKDIR.value)
   if _SEED.value is not None:
     config.seed = _SEED.value
   cluster.connect()
@@ -58,6 +58,20 @@ def main(_) -> dict[str, Any]:
   jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
   with stopping.stop_on_signals() as stop:
     return train(config, workdir, stop)
+
+
+def to_folder(workdir: str) -> pathlib.Path:
+  """The folder that `--workdir` names.
+
+  Raises:
+    ValueError: a URL, of which a path would make a local folder `gs:`.
+  """
+  if '://' in workdir:
+    raise ValueError(
+      f'workdir {workdir!r} is a URL; expected a folder: give one that all '
+      'hosts share, or mount the bucket, e.g. with gcsfuse'
+    )
+  return pathlib.Path(workdir)
 
 
 def train(

@@ -8,10 +8,12 @@
 #
 # IMAGE is any image in which this checkout is installed with '.[tpu]'. The
 # node pool's ACCELERATOR, TOPOLOGY, HOSTS and CHIPS a host must be those of the
-# cluster; CLAIM is a volume that all hosts see, mounted at /data. --dry-run
-# prints the manifest. For several slices, give the same command to XPK:
+# cluster; CLAIM is a volume that all hosts see, mounted at /data. Pods whose
+# nodes are taken away save, and are replaced until all steps are done.
+# --dry-run prints the manifest. For several slices, give the same to XPK:
 #   xpk workload create --workload=mirage --tpu-type=v5p-128 --num-slices=2 \
-#     --docker-image="$IMAGE" --command="python -m launch.train ..."
+#     --max-restarts=100 --restart-on-exit-codes=75 \
+#     --docker-image="$IMAGE" --command="python -m launch.pods.restarts ..."
 set -euo pipefail
 
 NAME=${NAME:-mirage} IMAGE=${IMAGE:-mirage} CLAIM=${CLAIM:-mirage-data}
@@ -24,12 +26,23 @@ if [[ ${1:-} == --dry-run ]]; then
   shift
 fi
 if [[ $# -eq 0 ]]; then
-  sed -n '2,16s/^# \{0,1\}//p' "$0" >&2
+  sed -n '2,18s/^# \{0,1\}//p' "$0" >&2
   exit 2
 fi
+
+# Text as YAML, with $ doubled because Kubernetes fills in $(NAME).
+quoted() {
+  local text=$1
+  text=${text//"\\"/"\\\\"}
+  text=${text//'"'/'\"'}
+  text=${text//$'\n'/'\n'}
+  text=${text//'$'/'$$'}
+  printf '"%s"' "$text"
+}
+
 arguments=
 for argument in "$@"; do
-  arguments+="        - $(printf '%s' "$argument" | sed 's/"/\\"/g; s/.*/"&"/')"$'\n'
+  arguments+="        - $(quoted "$argument")"$'\n'
 done
 
 "${apply[@]}" <<EOF
@@ -51,6 +64,18 @@ spec:
   parallelism: $HOSTS
   completionMode: Indexed
   backoffLimit: 100
+  # Being stopped (75) is no failure; without a rule 100 of them end the job.
+  podFailurePolicy:
+    rules:
+    - action: Ignore
+      onExitCodes:
+        containerName: train
+        operator: In
+        values: [75]
+    - action: Ignore
+      onPodConditions:
+      - type: DisruptionTarget
+        status: "True"
   template:
     spec:
       subdomain: $NAME
@@ -62,7 +87,7 @@ spec:
       containers:
       - name: train
         image: $IMAGE
-        command: ["python", "-m", "launch.train"]
+        command: ["python", "-m", "launch.pods.restarts"]
         args:
 ${arguments%$'\n'}
         resources:

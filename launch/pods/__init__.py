@@ -1,0 +1,1 @@
+"""Launchers of training on pods, and what they run there."""

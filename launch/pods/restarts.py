@@ -1,0 +1,48 @@
+"""Trains as launch.train does, for launchers that restart what has failed.
+
+  python -m launch.pods.restarts --config=experiments/mirage_b.py --workdir=DIR
+
+A run that is stopped before its last step saves and exits with 0, which
+Kubernetes and SLURM take for done. Here it exits with 75 instead (EX_TEMPFAIL:
+try again). It is the same process, so that signals reach the training.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from absl import flags
+
+from launch import train
+from launch.errors import run_program
+
+flags.adopt_module_key_flags(train)  # for --help
+
+
+def exit_code(figures: Mapping[str, Any], steps: int) -> int:
+  """0 for a run that has taken all its steps, else 75.
+
+  Several processes do not tell who stopped them, so `step` decides.
+  """
+  return os.EX_OK if figures['step'] >= steps else os.EX_TEMPFAIL
+
+
+def run() -> None:
+  """Trains, prints the figures, and exits."""
+  code = os.EX_OK
+
+  def main(argv: list[str]) -> Mapping[str, Any]:
+    nonlocal code
+    figures = train.main(argv)
+    code = exit_code(figures, flags.FLAGS.config.train.steps)
+    return figures
+
+  try:
+    run_program(main)
+  except SystemExit as stop:
+    sys.exit(stop.code or code)
+
+
+if __name__ == '__main__':
+  run()
