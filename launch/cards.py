@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launch import suites
+from launch import suite_notes
 from mirage_jax import trees
 from mirage_jax.data.sources import parts_of
 from mirage_jax.evaluation import reports
@@ -51,7 +51,7 @@ def model_card(
     metrics: `metrics.json` of evaluations.
   """
   facts = _facts(model, hours, hardware)
-  results = [reports.overview(each, suites.MAIN) for each in metrics]
+  results = [reports.overview(each, suite_notes.MAIN) for each in metrics]
   parts = [
     f'# {name}',
     '\n'.join(['| | |', '|---|---|', *(f'| {k} | {v} |' for k, v in facts)]),

@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from launch import suites
+from launch import suite_notes, suites
 from launch.errors import run_program
 from launch.playing import Entrant, flag_list, open_entrants
 from launch.stages import Setting
@@ -179,7 +179,7 @@ def run_group(
       reports.write_text(folder / f'{name}.md', text)
   tables = {name: x.table for name, x in found.items()}
   every = reports.write_metrics(output / 'metrics.json', tables)
-  summary = reports.overview(every, suites.MAIN)
+  summary = reports.overview(every, suite_notes.MAIN)
   reports.write_text(output / SUMMARY, summary)
   for text in texts.values():
     print(text, flush=True)
@@ -195,7 +195,7 @@ def describe(name: str, setting: Setting, found: suites.Found) -> str:
       f'{setting.observed} observed (own_return: a window), seed '
       f'{setting.seed}.'
     )
-  parts += [suites.NOTES[name]] if name in suites.NOTES else []
+  parts += [suite_notes.NOTES[name]] if name in suite_notes.NOTES else []
   if found.facts:
     facts = [f'{v:g} {k.replace("_", " ")}' for k, v in found.facts.items()]
     parts.append(f'Counted: {", ".join(facts)}.')

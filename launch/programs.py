@@ -152,7 +152,7 @@ def _rollout(config: ml_collections.ConfigDict, run: Run) -> list[Program]:
 
 
 def _lay(mesh: Mesh, model: Mirage, states: Any) -> Any:
-  """Where memories lie: scenes over the batch's devices, and tables in parts."""
+  """Where memories lie: scenes on the batch's devices, tables in parts."""
   specs: Any = PartitionSpec()
   if getattr(model.memory, 'sharded', False):
     specs = tables.specs()
