@@ -202,12 +202,8 @@ def place_batch(mesh: Mesh, batch: Tree) -> Tree:
     ValueError: if the devices of the batch's axes do not divide the batch, or
       processes would have to share an example.
   """
+  _check_owners(mesh)
   ways = math.prod(mesh.shape[axis] for axis in RULES['batch'])
-  if ways % jax.process_count():
-    raise ValueError(
-      f'the mesh divides a batch {ways} ways, which {jax.process_count()} '
-      'processes cannot share; give its data or fsdp axis more, model less'
-    )
   sharding = batch_sharding(mesh)
 
   def place(leaf):
@@ -220,6 +216,27 @@ def place_batch(mesh: Mesh, batch: Tree) -> Tree:
     return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
 
   return jax.tree.map(place, batch)
+
+
+@functools.cache
+def _check_owners(mesh: Mesh) -> None:
+  """Checks that every example is of one process.
+
+  Each process reads examples of its own, and devices along `model` share one.
+  Where they lie is up to the torus: even four may be on two hosts of four.
+
+  Raises:
+    ValueError: devices along `model` belong to several processes.
+  """
+  groups = mesh.devices.reshape(-1, mesh.shape['model'])
+  if all(len({device.process_index for device in g}) == 1 for g in groups):
+    return
+  sizes = ', '.join(f'{axis}={size}' for axis, size in mesh.shape.items())
+  raise ValueError(
+    f'mesh {sizes} has devices of several processes along model, which cannot '
+    'share an example; halve model until they do not (1 always fits) and give '
+    'data or fsdp the rest'
+  )
 
 
 def on(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:

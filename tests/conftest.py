@@ -38,5 +38,9 @@ jaxtyping.install_import_hook('mirage_jax', 'beartype.beartype')
 def pytest_addoption(parser):
   """How long the test of kills is to go on."""
   parser.addoption(
-    '--kills', type=int, default=3, help='kills of a training run'
+    '--kills',
+    type=int,
+    default=3,
+    help='kills of a training run; what is reported comes from 20: '
+    'pytest -m slow --kills=20 tests/launch/train_test.py -k killed',
   )

@@ -3,7 +3,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, PartitionSpec
+from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from mirage_jax import sharding
 
@@ -88,3 +88,24 @@ def test_a_batch_is_split_and_a_copy_is_whole():
   assert sharding.replicate(mesh, jnp.ones(3)).is_fully_replicated
   with pytest.raises(ValueError, match='a batch of 6 examples'):
     sharding.place_batch(mesh, {'x': np.arange(6)})
+
+
+class Chip:
+  """As much of a device of another host as a mesh has to know."""
+
+  def __init__(self, number, process):
+    self.id, self.process_index = number, process
+    self.platform = self.device_kind = 'cpu'
+
+
+def test_processes_do_not_share_an_example():
+  # 8 chips on hosts of 2 x 2, two hosts along the first axis of the torus.
+  torus = [[Chip(4 * x + y, x // 2) for y in range(2)] for x in range(4)]
+  along, across = np.array(torus).T, np.array(torus)
+  with pytest.raises(
+    ValueError, match='mesh data=2, fsdp=1, model=4 has devices of several'
+  ):
+    mesh = Mesh(along.reshape(2, 1, 4), sharding.AXES)
+    sharding.place_batch(mesh, {'x': np.arange(8)})
+  sharding._check_owners(Mesh(across.reshape(2, 1, 4), sharding.AXES))
+  sharding._check_owners(Mesh(along.reshape(2, 2, 2), sharding.AXES))

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from mirage_jax import trees
@@ -118,7 +120,7 @@ class Checkpoints:
     """
     bad: list[int] = []
     first: ValueError | None = None
-    for step in reversed(self.steps):
+    for step in reversed(_of_first_process(self.steps)):
       try:
         restored = self._restore(step, state, data)
       except (integrity.Damaged, integrity.OtherArchitecture) as error:
@@ -126,8 +128,8 @@ class Checkpoints:
         first = first or error
         self._warn(f'{error}; trying the one before')
       else:
-        for number in bad:
-          self._set_aside(number)
+        if bad:
+          self._set_aside(bad)
         return restored
     if first is not None:
       raise _none_left(self.folder, first)
@@ -135,30 +137,76 @@ class Checkpoints:
 
   def _restore(self, step: int, state: TrainState, data: Any) -> TrainState:
     path = self.folder / str(step)
-    integrity.check_architecture(path, state)
-    items = {
-      'state': trees.shapes(state),
-      'data': data,
-      'checksums': integrity.abstract_sums(state),
-    }
-    theirs = _data_of_others(path)
-    if theirs is not None:
-      integrity.guarded(lambda: data.set_state(_read_json(theirs)), path)
-      del items['data']
-    loaded = integrity.guarded(
-      lambda: self._checkpointer.load_checkpointables(step, items), path
-    )
-    integrity.check_sums(path, loaded['state'], loaded['checksums'])
-    integrity.check_data(path, data, loaded['checksums'])
+    with _alone():
+      # Orbax numbers its operations, and next saves only if all processes have
+      # begun as many: a load begins in all of them or in none.
+      wanted = integrity.together(lambda: _wanted(path, state, data), path)
+      loaded = integrity.together(lambda: _load(path, wanted), path)
+
+    def check() -> None:
+      integrity.check_sums(path, loaded['state'], loaded['checksums'])
+      integrity.check_data(path, data, loaded['checksums'])
+
+    integrity.together(check, path)
     return loaded['state']
 
-  def _set_aside(self, step: int) -> None:
-    """Moves a damaged checkpoint out of the way of its successor."""
-    aside = self.folder.parent / 'damaged'
-    aside.mkdir(exist_ok=True)
-    number = len(list(aside.glob(f'{step}*')))
-    os.replace(self.folder / str(step), aside / f'{step}-{number}')
+  def _set_aside(self, steps: list[int]) -> None:
+    """Moves damaged checkpoints out of the way of their successors.
+
+    The first process does, and the others wait.
+    """
+    if jax.process_index() == 0:
+      aside = self.folder.parent / 'damaged'
+      aside.mkdir(exist_ok=True)
+      for step in steps:
+        number = len(list(aside.glob(f'{step}-*')))
+        os.replace(self.folder / str(step), aside / f'{step}-{number}')
+    if jax.process_count() > 1:
+      multihost_utils.sync_global_devices('damaged checkpoints were moved')
     self._checkpointer.reload()
+
+
+def _of_first_process(steps: list[int]) -> list[int]:
+  """The steps that the first process found, in all processes.
+
+  Another host may see a shared folder as it was some seconds ago.
+  """
+  if jax.process_count() == 1:
+    return steps
+  count = int(multihost_utils.broadcast_one_to_all(np.int32(len(steps))))
+  padded = np.resize(np.array([*steps, 0], np.int32), count)
+  return multihost_utils.broadcast_one_to_all(padded).tolist()
+
+
+def _alone() -> ocp.Context:
+  """Lets each process read for itself.
+
+  Orbax would have it wait for all others in the middle of a load, for ever if
+  one of them cannot read its part.
+  """
+  context = ocp.Context()
+  context.multiprocessing.primary_host = jax.process_index()
+  context.multiprocessing.active_processes = {jax.process_index()}
+  return context
+
+
+def _wanted(path: pathlib.Path, state: TrainState, data: Any) -> dict[str, Any]:
+  """What to ask Orbax for; `data` is set here if Orbax could not."""
+  integrity.check_architecture(path, state)
+  items = {
+    'state': trees.shapes(state),
+    'data': data,
+    'checksums': integrity.abstract_sums(state),
+  }
+  theirs = _data_of_others(path)
+  if theirs is not None:
+    integrity.guarded(lambda: data.set_state(_read_json(theirs)), path)
+    del items['data']
+  return items
+
+
+def _load(path: pathlib.Path, wanted: dict[str, Any]) -> dict[str, Any]:
+  return integrity.guarded(lambda: ocp.load_checkpointables(path, wanted), path)
 
 
 def _data_of_others(path: pathlib.Path) -> pathlib.Path | None:

@@ -4,13 +4,16 @@ import json
 import pathlib
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from mirage_jax import trees
 
+Result = TypeVar('Result')
 DATA = 'data'  # among the checksums, which are named by leaf
 
 
@@ -96,6 +99,37 @@ def guarded(read: Callable[[], Any], path: pathlib.Path) -> Any:
     return read()
   except Exception as error:
     raise Damaged(f'checkpoint {path} is damaged ({brief(error)})') from error
+
+
+def together(act: Callable[[], Result], path: pathlib.Path) -> Result:
+  """Calls `act` in every process; all of them get its result, or none does.
+
+  What only one cannot read (its shard is damaged, its mount is gone) is damaged
+  for all: else they would go on from different checkpoints.
+
+  Args:
+    act: leaves no other process waiting when it fails.
+    path: of the checkpoint that it is about.
+
+  Raises:
+    OtherArchitecture: from `act`.
+    Damaged: from `act`, here or in another process.
+  """
+  if jax.process_count() == 1:
+    return act()
+  result: Any = None
+  error = None
+  try:
+    result = act()
+  except (Damaged, OtherArchitecture) as found:
+    error = found
+  fine = multihost_utils.process_allgather(np.array(error is None))
+  if error is None and not fine.all():
+    others = np.flatnonzero(~fine).tolist()
+    error = Damaged(f'checkpoint {path} is damaged (so say processes {others})')
+  if error is not None:
+    raise error
+  return result
 
 
 def brief(error: BaseException) -> str:

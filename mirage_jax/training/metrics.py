@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from PIL import Image
-from tensorboardX import SummaryWriter
 
 from mirage_jax.arrays import UInt8
 from mirage_jax.training import workdirs
+from mirage_jax.training.board import Board
 
 # Of a mixture: a source's part of the loss, and of the batch.
 LOSS_ON, SHARE_OF = 'loss@', 'share@'
@@ -36,9 +36,7 @@ class Metrics:
     text = ''.join(json.dumps(row) + '\n' for row in kept)
     workdirs.write_text(self._path, text)
     self._file = open(self._path, 'a', encoding='utf-8')  # noqa: SIM115
-    self._board = SummaryWriter(
-      str(self.folder / 'tensorboard'), purge_step=start + 1
-    )
+    self._board = Board(self.folder / 'tensorboard', start)
 
   def __enter__(self) -> 'Metrics':
     return self
@@ -51,8 +49,7 @@ class Metrics:
     row = {'step': step} | {k: _finite(v) for k, v in figures.items()}
     self._file.write(json.dumps(row) + '\n')
     self._file.flush()
-    for name, value in figures.items():
-      self._board.add_scalar(name, value, step)
+    self._board.scalars(step, figures)
 
   def image(
     self, step: int, name: str, picture: UInt8[np.ndarray, 'h w 3']
@@ -63,13 +60,13 @@ class Metrics:
     temporary = path.with_suffix('.tmp')
     Image.fromarray(picture).save(temporary, format='png')
     os.replace(temporary, path)
-    self._board.add_image(name, picture, step, dataformats='HWC')
+    self._board.image(step, name, picture)
     return path
 
   def close(self) -> None:
     """Writes what is buffered."""
-    self._file.close()
     self._board.close()
+    self._file.close()
 
 
 class Nowhere(Metrics):

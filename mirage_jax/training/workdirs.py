@@ -8,11 +8,12 @@ trains).
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 # A run may be prolonged, watched or saved differently: its bits stay the same.
@@ -29,6 +30,10 @@ FREE_FIELDS = (
   'train.keep',
   'train.keep_every',
 )
+
+# What file systems without locks answer: NFS without its lock service, Lustre
+# mounted without `flock`.
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
@@ -133,23 +138,43 @@ def read_commit(workdir: str | os.PathLike) -> str:
 
 
 @contextlib.contextmanager
-def lock(workdir: str | os.PathLike) -> Iterator[None]:
+def lock(
+  workdir: str | os.PathLike, warn: Callable[[str], None] = print
+) -> Iterator[None]:
   """Holds the folder for this process; the kernel frees it at any death.
+
+  A file system without locks is no reason not to train on it: the user is told
+  to take care.
+
+  Args:
+    workdir: the folder; made if it is missing.
+    warn: told, in one line, that the folder cannot be locked.
 
   Raises:
     ValueError: another process holds it.
+    OSError: the lock could not be asked for.
   """
   folder = pathlib.Path(workdir)
   folder.mkdir(parents=True, exist_ok=True)
   with open(folder / '.lock', 'a+', encoding='utf-8') as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
       file.seek(0)
       raise ValueError(
         f'workdir {workdir} is in use by process {file.read().strip()}; '
         'wait for it, stop it, or use another --workdir'
       ) from None
+    except OSError as error:
+      if error.errno not in NO_LOCKS:
+        raise OSError(
+          f'cannot lock {file.name} ({error.strerror}); check the file system '
+          'there, or use another --workdir'
+        ) from error
+      warn(
+        f'workdir {workdir} is on a file system without locks '
+        f'({error.strerror}); make sure that no other run writes to it'
+      )
     file.truncate(0)
     file.write(f'{os.getpid()}\n')
     file.flush()

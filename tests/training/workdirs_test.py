@@ -1,5 +1,7 @@
 """Laws of a run's folder: one writer, one experiment, whole files."""
 
+import errno
+import fcntl
 import multiprocessing
 import os
 import pathlib
@@ -75,6 +77,34 @@ def test_two_writers_are_refused_and_a_killed_one_lets_go(tmp_path):
     holder.join()
   with workdirs.lock(tmp_path):
     assert (tmp_path / '.lock').read_text() == f'{os.getpid()}\n'
+
+
+def refuse(monkeypatch, number):
+  def flock(*_):
+    raise OSError(number, os.strerror(number))
+
+  monkeypatch.setattr(fcntl, 'flock', flock)
+
+
+@pytest.mark.parametrize('number', sorted(set(workdirs.NO_LOCKS)))
+def test_without_locks_the_user_is_told_to_take_care(
+  tmp_path, monkeypatch, number
+):
+  refuse(monkeypatch, number)
+  said = []
+  with workdirs.lock(tmp_path, said.append):
+    assert (tmp_path / '.lock').read_text() == f'{os.getpid()}\n'
+  assert len(said) == 1
+  assert os.strerror(number) in said[0] and 'no other run' in said[0]
+
+
+def test_a_lock_that_fails_is_not_one_that_is_held(tmp_path, monkeypatch):
+  refuse(monkeypatch, errno.EIO)
+  with (
+    pytest.raises(OSError, match=r'cannot lock .*use another --workdir'),
+    workdirs.lock(tmp_path),
+  ):
+    pass
 
 
 def test_a_missing_or_damaged_config_is_named(tmp_path):
