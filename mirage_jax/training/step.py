@@ -66,16 +66,17 @@ def make_train_step(
     )
     params = optax.apply_updates(state.params, updates)
     average = _average(state, params, ema)
-    norm = optax.tree.norm(gradients)
-    metrics = parts | {
-      'loss': loss,
-      'gradient_norm': norm,
-      'finite': jnp.isfinite(loss) & jnp.isfinite(norm),
-    }
     new = states.TrainState(state.step + 1, params, opt_state, average)
-    return new, metrics
+    return new, parts | _figures(loss, gradients)
 
   return jax.jit(step, donate_argnums=0, out_shardings=(state_sharding, None))
+
+
+def _figures(loss: jax.Array, gradients: Any) -> Metrics:
+  """The loss, the norm of its gradient, and whether both are finite."""
+  norm = optax.tree.norm(gradients)
+  finite = jnp.isfinite(loss) & jnp.isfinite(norm)
+  return {'loss': loss, 'gradient_norm': norm, 'finite': finite}
 
 
 def _average(state: states.TrainState, params: Any, ema: float) -> Any:
