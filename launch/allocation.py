@@ -14,9 +14,8 @@ def keep_freed_memory() -> bool:
   """Lets this process reuse the memory of arrays that it has freed.
 
   XLA makes and frees the arrays of a step anew. glibc would return large ones
-  to the system each time, which must then clear their pages again: a fourth of
-  the time of a training step with a hash grid. The process stays as large as
-  it was at its largest.
+  to the system each time, which must then clear their pages again. The process
+  stays as large as it was at its largest.
 
   Returns:
     Whether the C library knows how; elsewhere nothing changes.

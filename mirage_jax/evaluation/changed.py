@@ -1,12 +1,11 @@
 """Changed while away: how soon a memory believes what it sees anew.
 
 A walk through a room is written; while nobody looks, an object vanishes, or is
-moved by a metre. Then
-frames of the changed room are written, one by one, and the views that show the
-place are read. A *stale* pixel is one that has changed and that the memory
-still shows as it was: nearer in colour to the old view than to the new one.
-`stale@seen=k` is their share after k new looks at the place where something
-vanished, `moved_stale@seen=k` where it was moved.
+moved by a metre. Then frames of the changed room are written, one by one, and
+the views that show the place are read. A *stale* pixel is one that has changed
+and that the memory still shows as it was: nearer in colour to the old view than
+to the new one. `stale@seen=k` is their share after k new looks at the place
+where something vanished, `moved_stale@seen=k` where it was moved.
 """
 
 from collections.abc import Mapping
