@@ -1,5 +1,6 @@
 """Laws of the training program: killed = never killed."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -16,14 +17,10 @@ import pytest
 
 from experiments import (
   bench,
-  doom_tiny,
-  doom_tiny_window,
   mirage_b,
   rooms_tiny,
-  rooms_tiny_cells,
   rooms_tiny_fast,
   rooms_tiny_window,
-  smoke,
 )
 from launch import build
 from launch.runs import Settings
@@ -33,6 +30,11 @@ from mirage_jax.training import metrics, optimizer, workdirs
 from mirage_jax.training.checkpoints import load_params
 
 ROOT = pathlib.Path(__file__).parents[2]
+EXPERIMENTS = sorted(
+  path.stem
+  for path in (ROOT / 'experiments').glob('*.py')
+  if path.stem != '__init__'
+)
 # What these tests are about is the same with a memory and in worlds, which
 # take long to compile; `.ci/run` kills and resumes a run with both.
 QUICK = ('--config.memory.kind=none', '--config.train.image_every=0')
@@ -118,22 +120,10 @@ def test_kernels_are_those_of_the_platform(platform, attention, lookups):
   assert {model.transformer['kernel'], model.memory.lookup} == {'plain'}
 
 
-@pytest.mark.parametrize(
-  'experiment',
-  [
-    smoke,
-    rooms_tiny,
-    rooms_tiny_cells,
-    rooms_tiny_fast,
-    rooms_tiny_window,
-    doom_tiny,
-    doom_tiny_window,
-    bench,
-  ],
-)
-def test_experiments_say_command_cost_and_expectation(experiment):
-  name = experiment.__name__.replace('.', '/') + '.py'
-  assert f'--config={name}' in experiment.__doc__
+@pytest.mark.parametrize('name', EXPERIMENTS)
+def test_experiments_say_command_cost_and_expectation(name):
+  experiment = importlib.import_module(f'experiments.{name}')
+  assert f'--config=experiments/{name}.py' in experiment.__doc__
   for word in ('Command:', 'Cost:', 'Expect:'):
     assert word in experiment.__doc__
   config = experiment.get_config()

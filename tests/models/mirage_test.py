@@ -119,7 +119,7 @@ def test_recomputing_activations_changes_no_gradient():
     return jax.jit(jax.grad(loss))
 
   chex.assert_trees_all_close(
-    gradient(plain)(params), gradient(saving)(params), atol=1e-5
+    gradient(plain)(params), gradient(saving)(params), atol=1e-5, rtol=1e-4
   )
 
 

@@ -1,0 +1,21 @@
+"""`rooms_tiny` gone on in rooms and crowded streets; ships as `mirage-s`.
+
+Command: python -m launch.train --config=experiments/rooms_streets_tiny.py
+  --workdir=DIR
+Cost: an hour of one core.
+Expect: as `rooms_tiny` in rooms, and ahead of it in streets.
+"""
+
+import ml_collections
+
+from experiments import rooms_tiny
+
+
+def get_config() -> ml_collections.ConfigDict:
+  """The delta to `rooms_tiny`: streets, and its parameters to begin."""
+  config = rooms_tiny.get_config()
+  config.source.kind = 'rooms,streets'
+  config.model.transformer.remat = 'full'  # what is not kept is not written
+  config.train.update(base='rooms_tiny', steps=1200, image_every=0)
+  config.optimizer.update(learning_rate=4e-4, schedule='cosine', final=0.05)
+  return config
