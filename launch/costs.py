@@ -14,16 +14,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from launch import hlo, traffic
+from launch import attention_kernels, hlo, traffic
 from launch.hlo import Computation, Instruction, Shape
 
-# Products in JAX's attention kernels for TPUs, whose inside XLA does not see:
-# of queries and keys, of weights and values, and of their gradients.
-KERNELS = {
-  'flash_attention': 2,
-  'flash_mha_bwd_dkv': 4,
-  'flash_mha_bwd_dq': 3,
-}
 COLLECTIVES = (
   'all-gather',
   'all-reduce',
@@ -124,7 +117,7 @@ def _own(instruction: Instruction, body: Computation, devices: int) -> Costs:
     operands = [body[name].shapes[0] for name in instruction.operands]
     flops = count(instruction, *operands)
   if kind == 'custom-call' and '"tpu_custom_call"' in instruction.rest:
-    flops = _attention(instruction, body)
+    flops = attention_kernels.flops(instruction, body)
   cycles = _CYCLES.search(instruction.rest)
   cycles = float(cycles[1]) if cycles else 0.0
   return Costs(flops, 0.0, cycles, sent)
@@ -154,16 +147,6 @@ def _sent(
     'collective-permute': size,
     'reduce-scatter': size * (n - 1),  # of the result, a part
   }[kind]
-
-
-def _attention(instruction: Instruction, body: Computation) -> float:
-  """Of a kernel named in `KERNELS`; of others nothing is known."""
-  for name, products in KERNELS.items():
-    if instruction.name.startswith(name):
-      q, k = (body[x].shapes[0].dims for x in instruction.operands[:2])
-      queries = math.prod(q)  # [b, h, q, k], keys are [b, h, s, k]
-      return 2.0 * products * queries * k[2]
-  return 0.0
 
 
 def _dot(instruction: Instruction, left: Shape, right: Shape) -> float:

@@ -9,7 +9,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from launch import hlo
+from launch import attention_kernels, hlo
 from launch.hlo import Computation, Instruction, Shape
 
 # What moves nothing: names, and instructions whose parts are counted.
@@ -131,7 +131,8 @@ def _read(instruction: Instruction, body: Computation) -> float:
     return _touched(instruction, body) + index
   if kind in IN_PLACE:
     return sum(sizes[1:]) + _changed(instruction, body)
-  return sum(sizes, 0.0)
+  times = attention_kernels.fetches(instruction, body)
+  return sum(n * size for n, size in zip(times, sizes, strict=True))
 
 
 def _changed(instruction: Instruction, body: Computation) -> float:

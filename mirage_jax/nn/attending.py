@@ -73,7 +73,7 @@ def _flash(queries, keys, values):
 
 
 def _blocks(tpu, queries: int, keys: int):
-  q, s = _block(queries), _block(keys)
+  q, s = block(queries), block(keys)
   return tpu.BlockSizes(
     block_q=q,
     block_k_major=s,
@@ -89,7 +89,7 @@ def _blocks(tpu, queries: int, keys: int):
   )
 
 
-def _block(tokens: int) -> int:
+def block(tokens: int) -> int:
   """The largest block of at most `BLOCK` that divides the tokens."""
   return max(
     (size for size in range(128, BLOCK + 1, 128) if tokens % size == 0),

@@ -1,5 +1,8 @@
 """Laws of the costs: loops count as often as they run, all else as XLA says."""
 
+import functools
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import pytest
@@ -7,6 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from launch import costs, hlo, programs
 from mirage_jax import sharding
+from mirage_jax.models import video_transformer
 from tests.launch.meshes_test import make_config
 
 
@@ -147,6 +151,60 @@ ENTRY %main (x: f32[64,128]) -> f32[8,128] {
 def test_a_sum_of_which_a_part_is_kept_is_scattered():
   found = costs.count(SCATTERED).collectives
   assert found == {'reduce-scatter': 64 * 128 * 4 * 7 / 8}
+
+
+def attention(name, queries, keys):
+  """A module of one call of a kernel: 4 heads of 128 numbers, bfloat16."""
+  shapes = {
+    side: f'bf16[1,4,{n},128]{{3,2,1,0:T(8,128)(2,1)}}'
+    for side, n in (('q', queries), ('k', keys))
+  }
+  shapes['v'] = shapes['k']
+  given = [
+    f'  %{x} = {shape} parameter({i})'
+    for i, (x, shape) in enumerate(shapes.items())
+  ]
+  call = (
+    f'  ROOT %{name}.1 = {shapes["q"]} custom-call(%q, %k, %v), '
+    'custom_call_target="tpu_custom_call"'
+  )
+  lines = ['HloModule jit_run', '', 'ENTRY %main (q: bf16[]) -> bf16[] {']
+  return '\n'.join([*lines, *given, call, '}'])
+
+
+@pytest.mark.parametrize(
+  ('name', 'products', 'queries', 'keys'),
+  [
+    ('flash_attention', 2, 1, 3),  # keys and values for each block of queries
+    ('flash_mha_bwd_dq_block_q=512', 3, 1, 3),
+    ('flash_mha_bwd_dkv_block_q=512', 4, 2, 1),  # the other way round
+  ],
+)
+def test_a_kernel_fetches_what_its_grid_asks_for(name, products, queries, keys):
+  row = 4 * 128 * 2
+  found = costs.count(attention(name, 3 * 512, 2 * 512))
+  assert found.flops == 2 * products * 4 * 128 * (3 * 512) * (2 * 512)
+  q, kv = 3 * 512 * row, 2 * 2 * 512 * row
+  assert found.bytes == queries * q + keys * kv + q  # and the result
+  # A single block stays on the chip.
+  single = costs.count(attention(name, 512, 512)).bytes
+  assert single == 4 * 512 * row
+
+
+def test_layers_in_a_loop_cost_what_they_cost_one_by_one(monkeypatch):
+  """The training step's own; a loop moves what it stacks and slices, too."""
+  found = {}
+  for unroll in (1, 3):
+    scan = functools.partial(nn.scan, unroll=unroll)
+    monkeypatch.setattr(video_transformer.nn, 'scan', scan)
+    config = make_config('none')
+    config.model.transformer.layers = 3
+    made = programs.make_programs(config, jax.devices()[:1])
+    (program,) = (p for p in made if p.name == 'train')
+    found[unroll] = costs.count(program.lower().compile().as_text())
+    monkeypatch.undo()
+  assert found[1].flops == pytest.approx(found[3].flops, rel=0.01)
+  assert found[3].bytes <= found[1].bytes <= 1.5 * found[3].bytes
 
 
 def test_what_is_no_module_is_refused():
