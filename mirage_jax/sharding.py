@@ -68,7 +68,9 @@ def make_mesh(
     devices: which devices; None = all.
 
   Raises:
-    ValueError: if the sizes do not multiply to the number of devices.
+    ValueError: if the sizes do not multiply to the number of devices, or
+      devices along `model` belong to several processes: each process reads
+      examples of its own, and these devices share one.
   """
   devices = jax.devices() if devices is None else list(devices)
   sizes = [data, fsdp, model]
@@ -85,7 +87,22 @@ def make_mesh(
   placed = mesh_utils.create_device_mesh(
     sizes, devices, allow_split_physical_axes=True
   )
+  if not _owned(placed):  # the torus may have even four of them on two hosts
+    ordered = sorted(devices, key=lambda x: (x.process_index, x.id))
+    placed = np.array(ordered).reshape(sizes)
+  if not _owned(placed):
+    raise ValueError(
+      f'mesh data={sizes[0]}, fsdp={sizes[1]}, model={sizes[2]} has devices of '
+      'several processes along model, which cannot share an example; halve '
+      'model until they do not (1 always fits) and give data or fsdp the rest'
+    )
   return Mesh(placed, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+
+
+def _owned(placed: np.ndarray) -> bool:
+  """Whether the devices along the last axis are always of one process."""
+  groups = placed.reshape(-1, placed.shape[-1])
+  return all(len({x.process_index for x in group}) == 1 for group in groups)
 
 
 def partition(
@@ -199,10 +216,8 @@ def place_batch(mesh: Mesh, batch: Tree) -> Tree:
       processes' parts in a row.
 
   Raises:
-    ValueError: if the devices of the batch's axes do not divide the batch, or
-      processes would have to share an example.
+    ValueError: if the devices of the batch's axes do not divide the batch.
   """
-  _check_owners(mesh)
   ways = math.prod(mesh.shape[axis] for axis in RULES['batch'])
   sharding = batch_sharding(mesh)
 
@@ -216,27 +231,6 @@ def place_batch(mesh: Mesh, batch: Tree) -> Tree:
     return jax.make_array_from_process_local_data(sharding, np.asarray(leaf))
 
   return jax.tree.map(place, batch)
-
-
-@functools.cache
-def _check_owners(mesh: Mesh) -> None:
-  """Checks that every example is of one process.
-
-  Each process reads examples of its own, and devices along `model` share one.
-  Where they lie is up to the torus: even four may be on two hosts of four.
-
-  Raises:
-    ValueError: devices along `model` belong to several processes.
-  """
-  groups = mesh.devices.reshape(-1, mesh.shape['model'])
-  if all(len({device.process_index for device in g}) == 1 for g in groups):
-    return
-  sizes = ', '.join(f'{axis}={size}' for axis, size in mesh.shape.items())
-  raise ValueError(
-    f'mesh {sizes} has devices of several processes along model, which cannot '
-    'share an example; halve model until they do not (1 always fits) and give '
-    'data or fsdp the rest'
-  )
 
 
 def on(mesh: Mesh, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,9 +1,11 @@
+from unittest import mock
+
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import AxisType, PartitionSpec
 
 from mirage_jax import sharding
 
@@ -90,22 +92,29 @@ def test_a_batch_is_split_and_a_copy_is_whole():
     sharding.place_batch(mesh, {'x': np.arange(6)})
 
 
-class Chip:
+def chip(number, process):
   """As much of a device of another host as a mesh has to know."""
-
-  def __init__(self, number, process):
-    self.id, self.process_index = number, process
-    self.platform = self.device_kind = 'cpu'
+  about = {'id': number, 'process_index': process}
+  return mock.Mock(jax.Device, **about, platform='cpu', device_kind='cpu')
 
 
-def test_processes_do_not_share_an_example():
+def test_processes_do_not_share_an_example(monkeypatch):
   # 8 chips on hosts of 2 x 2, two hosts along the first axis of the torus.
-  torus = [[Chip(4 * x + y, x // 2) for y in range(2)] for x in range(4)]
-  along, across = np.array(torus).T, np.array(torus)
+  torus = [[chip(4 * x + y, x // 2) for y in range(2)] for x in range(4)]
+  chips = np.array(torus)
+
+  def place(sizes, devices, **_):  # rows of the torus along the last axis
+    return np.array(devices).reshape(4, 2).T.reshape(sizes)
+
+  monkeypatch.setattr(sharding.mesh_utils, 'create_device_mesh', place)
+  devices = chips.ravel().tolist()
+  as_placed = sharding.make_mesh(2, 2, 2, devices).devices
+  assert as_placed.tolist() == place((2, 2, 2), devices).tolist()
+  # Four along the torus are on two hosts: they go by hosts instead.
+  by_host = sharding.make_mesh(2, 1, 4, devices).devices
+  owners = [{x.process_index for x in group} for group in by_host[:, 0]]
+  assert owners == [{0}, {1}]
   with pytest.raises(
-    ValueError, match='mesh data=2, fsdp=1, model=4 has devices of several'
+    ValueError, match='mesh data=1, fsdp=1, model=8 has devices of several'
   ):
-    mesh = Mesh(along.reshape(2, 1, 4), sharding.AXES)
-    sharding.place_batch(mesh, {'x': np.arange(8)})
-  sharding._check_owners(Mesh(across.reshape(2, 1, 4), sharding.AXES))
-  sharding._check_owners(Mesh(along.reshape(2, 2, 2), sharding.AXES))
+    sharding.make_mesh(1, 1, 8, devices)
