@@ -52,3 +52,10 @@ def test_any_mesh_trains_as_one_device(devices, sizes, one_device):
 @pytest.fixture(scope='module')
 def one_device():
   return run(1, memory='none')
+
+
+@pytest.mark.slow
+def test_any_mesh_trains_a_memory_as_one_device():
+  whole, _ = run(1)
+  divided, _ = run(8, data=2, fsdp=2, model=2)
+  np.testing.assert_allclose(divided, whole, rtol=2e-5)
