@@ -267,3 +267,32 @@ def test_sigterm_saves_a_second_writer_is_refused_and_it_goes_on(tmp_path):
   figures = finish(process)
   assert figures['stopped_by'] == 'SIGTERM' and figures['step'] >= 4
   assert load_params(tmp_path)[1] == figures['step']
+
+
+@pytest.mark.slow
+def test_a_disk_that_fills_up_leaves_the_last_checkpoint(tmp_path):
+  more = [record(tmp_path), *QUICK]
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  expected = finish(start(whole, *more))
+  shutil.copytree(whole / '.compiled', parts / '.compiled')
+  saved = max(size_of(path) for path in (whole / 'checkpoints').glob('[0-9]*'))
+  disk = parts / 'checkpoints'
+  disk.mkdir()
+  mount = ['mount', '-t', 'tmpfs', '-o', f'size={int(1.6 * saved)}', 'tmpfs']
+  if shutil.which('mount') is None or subprocess.run([*mount, disk]).returncode:
+    pytest.skip('needs a disk of its own, and so the right to mount one')
+  try:
+    process = start(parts, *more)
+    _, err = process.communicate(timeout=1200)
+    assert process.returncode == 1
+    assert 'make room' in err.splitlines()[-1]
+    assert 0 < load_params(parts)[1] < 8  # whole, or it would not load
+    larger = ['mount', '-o', f'remount,size={10 * saved}', disk]
+    subprocess.run(larger, check=True)
+    assert finish(start(parts, *more))['fingerprint'] == expected['fingerprint']
+  finally:
+    subprocess.run(['umount', disk], check=True)
+
+
+def size_of(folder):
+  return sum(x.stat().st_size for x in folder.rglob('*') if x.is_file())
