@@ -57,6 +57,13 @@ _STEPS = flags.DEFINE_integer(
 _WRITE = flags.DEFINE_bool(
   'write_generated', True, 'Whether generated frames enter the memory.'
 )
+_SPLIT = flags.DEFINE_enum(
+  'split',
+  'all',
+  ['all', 'train', 'test'],
+  'Of a recording, in suites of models: all of it, or what launch.train takes '
+  'for training or holds out. Worlds and games always give their test split.',
+)
 _ROLLOUTS = flags.DEFINE_string(
   'rollouts',
   None,
@@ -129,6 +136,7 @@ def measure(
     stride=_STRIDE.value,
     seed=_SEED.value,
     rollouts=_ROLLOUTS.value,
+    split=_SPLIT.value,
   )
   figures = {}
   for group in suites.groups(names):
@@ -190,10 +198,11 @@ def describe(name: str, setting: Setting, found: suites.Found) -> str:
   """A suite's report: what was done, the tables, and what they say."""
   parts = [f'## {name} ({setting.source})']
   if name in suites.NEED_MODELS:
+    split = '' if setting.split == 'all' else f', split {setting.split}'
     parts.append(
       f'{setting.episodes} episodes of {setting.frames} frames, '
       f'{setting.observed} observed (own_return: a window), seed '
-      f'{setting.seed}.'
+      f'{setting.seed}{split}.'
     )
   parts += [suite_notes.NOTES[name]] if name in suite_notes.NOTES else []
   if found.facts:

@@ -31,6 +31,7 @@ class Setting:
   stride: int | None = None
   seed: int = 0
   rollouts: str | None = None
+  split: str = 'all'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -73,6 +74,8 @@ def open_clips(
     height,
     width,
     setting.seed,
+    split=setting.split,
+    clip=max(entrant.clip for entrant in entrants.values()),
   )
   clips = scenes.open_episodes(request, setting.episodes)
   if len(clips) < setting.episodes:

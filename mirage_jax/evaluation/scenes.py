@@ -17,7 +17,8 @@ import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.data import transforms
-from mirage_jax.data.folders import Folder, read_folder
+from mirage_jax.data.folder_source import FolderSource
+from mirage_jax.data.folders import read_folder
 from mirage_jax.data.resizing import resize_clip
 from mirage_jax.data.sources import ADDED, DOOM, open_source
 from mirage_jax.geometry import paths
@@ -44,6 +45,9 @@ class Request:
     seed: of the world.
     start: first frame of a folder's clip.
     every: takes every so manieth frame of a folder.
+    split: 'all' of a recording, or what training on clips of `clip` frames
+      is given ('train') or never sees ('test').
+    clip: see there.
   """
 
   source: str
@@ -55,6 +59,8 @@ class Request:
   seed: int = 0
   start: int = 0
   every: int = 1
+  split: str = 'all'
+  clip: int | None = None
 
   @property
   def frames(self) -> int:
@@ -112,7 +118,7 @@ def open_episodes(request: Request, count: int) -> Any:
     return _recorded_episodes(request, count)
   if not request.source_is_folder:
     return _world_source(request, count)
-  total = len(_read(request.source).clip.time_s)
+  total = len(_read(request.source, request.split, request.clip).time_s)
   reach = request.every * int(_steps(request).max())
   starts = range(request.start, total - reach, max(1, reach // 2))
   if not starts:
@@ -122,7 +128,7 @@ def open_episodes(request: Request, count: int) -> Any:
 
 
 def _recorded_episodes(request: Request, count: int) -> list[Clip]:
-  options = _world_options(request)
+  options = _world_options(request) | {'split': request.split}
   if request.source in (DOOM, *ADDED):
     options |= {'clips': count, 'seed': request.seed, 'split': 'test'}
   episodes = open_source(request.source, **options)
@@ -221,14 +227,16 @@ def _file_poses(request: Request) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=1)
-def _read(source: str) -> Folder:
+def _read(source: str, split: str, clip: int | None) -> Clip:
   if not (pathlib.Path(source) / 'transforms.json').is_file():
     open_source(source)  # raises, and says what there is
-  return read_folder(source)
+  if split == 'all':
+    return read_folder(source).clip
+  return FolderSource(source, clip, split=split).clip
 
 
 def _folder_scene(request: Request) -> Scene:
-  clip = _read(request.source).clip
+  clip = _read(request.source, request.split, request.clip)
   order = _folder_order(request, len(clip.time_s))
   step_s = float(clip.time_s[1] - clip.time_s[0]) if len(clip.time_s) > 1 else 1
   clip = take_frames(clip, order)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mirage_jax.data.folder_source import FolderSource
 from mirage_jax.evaluation import scenes
 from mirage_jax.geometry.cameras import invert_rigid
 from tests.data.npz_source_test import write
@@ -90,6 +91,19 @@ def test_a_folder_has_as_many_episodes_as_it_holds(request_of):
   clips = scenes.open_episodes(request_of('clip'), 8)
   assert [int(brightness(clip)[0]) for clip in clips] == [0, 3]
   assert len(scenes.open_episodes(request_of('clip'), 1)) == 1
+
+
+def test_what_training_held_out_is_apart(folder, request_of):
+  """Of ten frames in clips of three, training holds out the last three."""
+  trained = {int(x) for clip in FolderSource(folder, 3, split='train')
+             for x in brightness(clip)}  # fmt: skip
+  request = request_of('out_and_back', observed=2, generated=3, clip=3)
+  (test,) = scenes.open_episodes(dataclasses.replace(request, split='test'), 8)
+  assert brightness(test).tolist() == [7, 8, 9, 8, 7]
+  assert trained == set(range(7))
+  short = dataclasses.replace(request, split='test', generated=8)
+  with pytest.raises(ValueError, match='has 3 readable frames'):
+    scenes.open_episodes(short, 8)
 
 
 @pytest.mark.parametrize(
