@@ -5,7 +5,8 @@ moved by a metre. Then frames of the changed room are written, one by one, and
 the views that show the place are read. A *stale* pixel is one that has changed
 and that the memory still shows as it was: nearer in colour to the old view than
 to the new one. `stale@seen=k` is their share after k new looks at the place
-where something vanished, `moved_stale@seen=k` where it was moved.
+where something vanished, `moved_stale@seen=k` where it was moved. The guards
+stand beside the memories.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.arrays import Array, Bool
-from mirage_jax.evaluation import statistics, writing
+from mirage_jax.evaluation import guards, statistics, writing
 from mirage_jax.evaluation.progress import Progress
 from mirage_jax.evaluation.readout_scores import claims
 from mirage_jax.geometry.clips import Clip, take_frames
@@ -86,6 +87,8 @@ def measure(
       frame = take_frames(after, look[seen - 1 : seen])
       state = write(memory.make_room(state, frame.depth_m.size), frame)
     if seen in LOOKS:
+      if memory.foresees:
+        state = write(memory.make_room(state, asked.depth_m.size), asked)
       readout = jax.device_get(read(state, asked.cameras))
       share = stale_share(readout, old, asked, changed[views])
       found[f'{name}@seen={seen}'] = share
@@ -105,6 +108,7 @@ def run(
     kind=source, frames=frames, paths=('random_walk',), movers=False
   )
   key = jax.random.fold_in(jax.random.key(seed), 1)
+  memories = {**memories, **guards.make_guards(config.height, config.width)}
   progress = Progress('changed', scenes * len(memories))
   metrics = [f'{kind}@seen={k}' for kind in KINDS for k in LOOKS]
   values = {name: {metric: [] for metric in metrics} for name in memories}

@@ -4,7 +4,8 @@ A score that one of these reaches says nothing: `frozen_video` repeats the last
 observed frame and `copy_first_frame` the first, `copy_nearest_frame` shows the
 observed frame whose camera is nearest. `ground_truth` is the best there is, and
 `oracle_memory` shows what a perfect memory of the observed colours
-could, found by exact depth: the most that remembering alone can reach.
+could, found by exact depth: the most that remembering alone can reach. As
+memories, they are sure of all that they show.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ from mirage_jax.evaluation.rollouts import Rollout, check_observed
 from mirage_jax.evaluation.visibility import visibility
 from mirage_jax.geometry.cameras import Cameras, project, unproject
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.contract import Readout
 
 METRES_PER_RADIAN = 2.0  # turning by a radian is as far as walking 2 m
 
@@ -85,17 +87,29 @@ def _split(clips: Clip, observed: int) -> tuple[Clip, Clip]:
   return given, take_frames(clips, slice(observed, None), axis=1)
 
 
-def _shown(rest: Clip, rgb: Array) -> Rollout:
-  """Frames that claim no depth."""
-  depth_m = jnp.zeros(rest.depth_m.shape)
-  return Rollout(dataclasses.replace(rest, rgb=rgb, depth_m=depth_m))
+def _shown(rest: Clip, rgb: Array, depth_m: Array, known: Array) -> Rollout:
+  """Frames that claim no depth, and a memory that does, where it is `known`."""
+  none, one = jnp.zeros(rest.depth_m.shape), jnp.ones(rest.depth_m.shape)
+  unit = jnp.asarray(rgb, jnp.float32) / 127.5 - 1
+  known = known * one
+  readout = Readout(unit * known[..., None], depth_m * known, known, known)
+  return Rollout(dataclasses.replace(rest, rgb=rgb, depth_m=none), readout)
+
+
+def _repeated(rest: Clip, given: Clip, which: slice) -> Rollout:
+  """One of the given frames, for ever."""
+  rgb = jnp.broadcast_to(given.rgb[:, which], rest.rgb.shape)
+  depth_m = jnp.broadcast_to(given.depth_m[:, which], rest.depth_m.shape)
+  return _shown(rest, rgb, depth_m, jnp.float32(1))
 
 
 def ground_truth(
   clips: Clip, observed: int, key: Key[Array, ''] | None = None
 ) -> Rollout:
   """The true frames: what a consistency score is at best."""
-  return Rollout(_split(clips, observed)[1])
+  rest = _split(clips, observed)[1]
+  shown = _shown(rest, rest.rgb, rest.depth_m, jnp.float32(1))
+  return dataclasses.replace(shown, clip=rest)
 
 
 def frozen_video(
@@ -103,8 +117,7 @@ def frozen_video(
 ) -> Rollout:
   """Repeats the last observed frame for ever."""
   given, rest = _split(clips, observed)
-  shape = rest.rgb.shape
-  return _shown(rest, jnp.broadcast_to(given.rgb[:, -1:], shape))
+  return _repeated(rest, given, slice(-1, None))
 
 
 def copy_first_frame(
@@ -112,8 +125,7 @@ def copy_first_frame(
 ) -> Rollout:
   """Repeats the first observed frame for ever."""
   given, rest = _split(clips, observed)
-  shape = rest.rgb.shape
-  return _shown(rest, jnp.broadcast_to(given.rgb[:, :1], shape))
+  return _repeated(rest, given, slice(1))
 
 
 def copy_nearest_frame(
@@ -122,8 +134,11 @@ def copy_nearest_frame(
   """Shows, for each view, the observed frame with the nearest camera."""
   given, rest = _split(clips, observed)
   nearest = pose_distance(rest.cameras, given.cameras).argmin(-1)  # [b, t]
-  rgb = jax.vmap(lambda rgb, i: jnp.asarray(rgb)[i])(given.rgb, nearest)
-  return _shown(rest, rgb)
+  rgb, depth_m = (
+    jax.vmap(lambda frames, i: jnp.asarray(frames)[i])(frames, nearest)
+    for frames in (given.rgb, given.depth_m)
+  )
+  return _shown(rest, rgb, depth_m, jnp.float32(1))
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -145,10 +160,11 @@ def oracle_memory(
     choice = jnp.where(seen.any(1), cost.argmin(1), -1)
     rgb = warp_frames(given, rest, choice)
     mean = given.rgb.astype(jnp.float32).mean((0, 1, 2))
-    return jnp.where((choice >= 0)[..., None], rgb, mean)
+    known = choice >= 0
+    return jnp.where(known[..., None], rgb, mean), known
 
-  rgb = jax.lax.map(one, (given, rest))
-  return _shown(rest, jnp.round(rgb).astype(jnp.uint8))
+  rgb, known = jax.lax.map(one, (given, rest))
+  return _shown(rest, jnp.round(rgb).astype(jnp.uint8), rest.depth_m, known)
 
 
 CONTROLS = {

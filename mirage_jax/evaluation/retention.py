@@ -3,7 +3,7 @@
 A chunk of frames is written; after each later write it is read again, over the
 pixels that were claimed right after its own write. The slope of its PSNR over
 writes 1 ... 60 is what one write costs, in dB; the load of every level says how
-full the table is by then.
+full the table is by then. The guards stand beside the memories.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Float
-from mirage_jax.evaluation import metrics, statistics, writing
+from mirage_jax.evaluation import guards, metrics, statistics, writing
 from mirage_jax.evaluation.progress import Progress
 from mirage_jax.evaluation.readout_scores import claims, static_pixels
 from mirage_jax.geometry.clips import Clip
@@ -66,6 +66,8 @@ def run(
     `{name: {metric: interval}}`, and the curves of PSNR by name.
   """
   walks = writing.open_walks(source, (writes + 1) * writing.CHUNK, scenes, seed)
+  height, width = walks[0][0].depth_m.shape[-2:]
+  memories = {**memories, **guards.make_guards(height, width)}
   progress = Progress('retention', len(walks) * len(memories))
   curves = {name: [] for name in memories}
   loads = {name: [] for name in memories}

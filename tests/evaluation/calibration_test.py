@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import calibration, contests
+from mirage_jax.evaluation import calibration, contests, controls
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import take_frames
 from mirage_jax.memory.contract import Readout
@@ -96,3 +96,18 @@ def test_what_claims_nothing_is_not_perfect():
 def silent(clips, observed, key):
   """A player without a memory."""
   return dataclasses.replace(knowing(0.5)(clips, observed, key), readout=None)
+
+
+def test_guards_are_sure_and_one_of_them_is_right():
+  played = contests.play(
+    SOURCE,
+    contest(players={}),
+    {'calibration': calibration.Calibration()},
+    controls.CONTROLS,
+  )['calibration']
+  right = {k: np.nanmean(v['right']) for k, v in played.values.items()}
+  assert set(right) == set(controls.CONTROLS) and right['ground_truth'] == 1
+  for name in ('copy_first_frame', 'frozen_video'):
+    assert right[name] < 0.5
+    error = played.intervals[name]['ece']['mean']
+    assert error == pytest.approx(1 - right[name], abs=0.1)

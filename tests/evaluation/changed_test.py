@@ -1,59 +1,39 @@
 """Laws of the changed suite: who never revises stays stale."""
 
-import dataclasses
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mirage_jax import worlds
-from mirage_jax.evaluation import changed
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.evaluation import changed, guards
 from tests.evaluation.protocols_test import SIZE, pan
 
 BEFORE = pan([0, 5] * 8, 0)
 _PATCH = np.array(BEFORE.rgb)
 _PATCH[:, 8:24, 8:24] = 255 - _PATCH[:, 8:24, 8:24]
 AFTER = BEFORE.replace(rgb=_PATCH)
-
-
-@dataclasses.dataclass(frozen=True)
-class Latest(Memory):
-  """Shows the picture that was written last, or first, everywhere."""
-
-  believes: bool
-
-  def init(self, frame):
-    return {'frame': frame, 'rgb': jnp.full((SIZE, SIZE, 3), jnp.nan)}
-
-  def observe(self, state, cameras, depth_m, features, weight, generated=False):
-    return features[-1]
-
-  def write(self, state, observation):
-    keep = (~self.believes) & jnp.isfinite(state['rgb'])
-    return state | {'rgb': jnp.where(keep, state['rgb'], observation)}
-
-  def read(self, state, cameras, height, width):
-    shape = (len(cameras.intrinsics), height, width)
-    one = jnp.ones(shape)
-    return Readout(jnp.broadcast_to(state['rgb'], (*shape, 3)), one, one, one)
+GUARDS = guards.make_guards(SIZE, SIZE)
 
 
 def test_a_memory_that_never_revises_stays_stale():
-  found = changed.measure(Latest(False), BEFORE, AFTER)
+  found = changed.measure(GUARDS['copy_first_frame'], BEFORE, AFTER)
   assert all(share > 0.9 for share in found.values())
   assert list(found) == [f'stale@seen={k}' for k in changed.LOOKS]
 
 
 def test_a_memory_that_believes_its_eyes_is_stale_only_before():
-  found = changed.measure(Latest(True), BEFORE, AFTER)
+  found = changed.measure(GUARDS['frozen_video'], BEFORE, AFTER)
   assert found.pop('stale@seen=0') > 0.9
   assert all(share < 0.1 for share in found.values())
 
 
+def test_an_oracle_is_never_stale():
+  found = changed.measure(GUARDS['oracle'], BEFORE, AFTER)
+  assert set(found.values()) == {0.0}
+
+
 def test_a_place_that_is_hardly_seen_tells_nothing():
-  assert changed.measure(Latest(True), BEFORE, BEFORE) == {}
+  assert changed.measure(GUARDS['frozen_video'], BEFORE, BEFORE) == {}
   few = np.zeros((7, 8, 8), bool)
   few[:] = True
   assert changed.split_views(few) is None

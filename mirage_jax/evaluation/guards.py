@@ -1,0 +1,108 @@
+"""Memories that hold the suites of memories honest.
+
+A score that `copy_first_frame` or `frozen_video` reaches says nothing: they
+answer every view with the first or the last picture that was written, and are
+sure of it. `oracle` is told what it will be asked, and is the best there is.
+"""
+
+import dataclasses
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+
+from mirage_jax.arrays import Array, Bool, Float
+from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.oracle import Oracle
+
+
+@flax.struct.dataclass
+class Picture:
+  """The one picture that a `Still` keeps.
+
+  Attributes:
+    rgb: `[h, w, 3]` in [-1, 1].
+    depth_m: `[h, w]` z-depth.
+    there: whether anything was written.
+  """
+
+  rgb: Float[Array, 'h w 3']
+  depth_m: Float[Array, 'h w']
+  there: Bool[Array, '']
+
+
+@dataclasses.dataclass(frozen=True)
+class Still(Memory):
+  """A memory that shows one written picture, wherever it is asked from.
+
+  Attributes:
+    height: of the pictures.
+    width: of the pictures.
+    last: whether it is the last one that was written, or the first.
+  """
+
+  height: int
+  width: int
+  last: bool
+
+  def init(self, frame: Float[Array, '4 4']) -> Picture:
+    """No picture."""
+    del frame
+    nothing = jnp.zeros((self.height, self.width))
+    return Picture(jnp.zeros((*nothing.shape, 3)), nothing, jnp.bool_(False))
+
+  def observe(
+    self,
+    state: Picture,
+    cameras: Cameras,
+    depth_m: Float[Array, 't h w'],
+    features: Float[Array, 't h w f'],
+    weight: Float[Array, 't h w'],
+    generated: bool = False,
+  ) -> Picture:
+    """The first or the last of these frames."""
+    del state, cameras, weight, generated
+    at = -1 if self.last else 0
+    return Picture(features[at, ..., :3], depth_m[at], jnp.bool_(True))
+
+  def write(self, state: Picture, observation: Picture) -> Picture:
+    """The picture that is kept from now on."""
+    return self.merge(state, observation)
+
+  def read(
+    self, state: Picture, cameras: Cameras, height: int, width: int
+  ) -> Readout:
+    """The picture, for every view."""
+    shape = (len(cameras.intrinsics), height, width)
+    sure = jnp.broadcast_to(state.there.astype(jnp.float32), shape)
+    return Readout(
+      features=jnp.broadcast_to(state.rgb, (*shape, 3)),
+      depth_m=jnp.broadcast_to(state.depth_m, shape),
+      opacity=sure,
+      confidence=sure,
+    )
+
+  def merge(self, first: Picture, second: Picture) -> Picture:
+    """The first or the last of two, if both are there."""
+    one, other = (second, first) if self.last else (first, second)
+    return jax.tree.map(lambda a, b: jnp.where(one.there, a, b), one, other)
+
+  def forget(self, state: Picture, observation: Picture) -> Picture:
+    """No picture, if it is this one that is to go."""
+    same = (state.rgb == observation.rgb).all()
+    empty = self.init(jnp.eye(4))
+    return jax.tree.map(lambda a, b: jnp.where(same, a, b), empty, state)
+
+  def load_factor(self, state: Picture) -> Float[Array, ' l']:
+    """It has no levels."""
+    return jnp.zeros(0)
+
+
+def make_guards(height: int, width: int) -> dict[str, Memory]:
+  """The guards of a suite whose frames have this size, by name."""
+  return {
+    'oracle': Oracle(height, width),
+    'copy_first_frame': Still(height, width, last=False),
+    'frozen_video': Still(height, width, last=True),
+  }
