@@ -113,5 +113,7 @@ class Calibration:
         metric: statistics.of_sums(f, counts, self._seed)
         for metric, f in (('ece', calibration_error), ('aurc', area_under_risk))
       }
-      curve[name] = risk_coverage(counts.sum(0))
+      coverage, risk = risk_coverage(counts.sum(0))
+      some = coverage > 0
+      curve[name] = coverage[some], risk[some]
     result.curves['risk against coverage'] = curve
