@@ -14,7 +14,9 @@ from mirage_jax.memory import files
 from mirage_jax.memory.frame_bank import FrameBank
 from mirage_jax.memory.hash_grid import HashGrid
 from mirage_jax.memory.oracle import Oracle
+from mirage_jax.memory.planes import Planes
 from mirage_jax.memory.point_cloud import PointCloud
+from mirage_jax.memory.recurrent import Recurrent
 from mirage_jax.memory.view_grid import ViewGrid
 
 FLOAT = HashGrid(cell_m=(0.4, 0.1), entries=(2**4, 2**5))
@@ -33,7 +35,10 @@ def some_state(memory):
   return filled.replace(frame=state.frame, overflow=state.overflow)
 
 
-@pytest.mark.parametrize('memory', [FLOAT, EXACT, VIEWS, EXACT_VIEWS])
+@pytest.mark.parametrize(
+  'memory',
+  [FLOAT, EXACT, VIEWS, EXACT_VIEWS, Planes(size=8), Recurrent(patch=8)],
+)
 def test_what_is_saved_is_read_back(tmp_path, memory):
   state = some_state(memory)
   files.save(tmp_path / 'm.safetensors', memory, state)
