@@ -1,9 +1,10 @@
-"""`rooms_tiny` gone on in rooms and crowded streets; ships as `mirage-s`.
+"""`rooms_tiny` gone on in rooms and crowded streets; the teacher of `mirage-s`.
 
 Command: python -m launch.train --config=experiments/rooms_streets_tiny.py
   --workdir=DIR
-Cost: an hour of one core.
-Expect: as `rooms_tiny` in rooms, and ahead of it in streets.
+Cost: half an hour of one core.
+Expect: the memory overruled in places: 29 dB on returned pixels in rooms, where
+  `rooms_tiny` has 32; a student of it has 32 again.
 """
 
 import ml_collections

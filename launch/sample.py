@@ -1,6 +1,6 @@
 """Generates videos that leave and return, and scores what came back.
 
-  python -m launch.sample --checkpoint=rooms_tiny,rooms_tiny_window \
+  python -m launch.sample --checkpoint=mirage-s,rooms_tiny_window \
     --source=rooms --camera_path=out_and_back --output=runs/sample
 
 Several checkpoints are compared on the same scenes. Writes into --output:

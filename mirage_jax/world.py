@@ -1,6 +1,6 @@
 """A place that is watched, walked through, remembered and saved.
 
-model = mirage_jax.load_pretrained('rooms_tiny')
+model = mirage_jax.load_pretrained('mirage-s')
 world = mirage_jax.World(model)
 world.observe(clip)               # posed frames that are true
 for frame in world.walk(cameras):

@@ -22,7 +22,7 @@ from experiments import mirage_b
 files = [x.__file__ for x in (mirage_jax, launch.train, mirage_b)]
 assert all(file.startswith(SITE) for file in files), files
 clip = mirage_jax.open_source('rooms', split='test', height=64, width=64)[0]
-world = mirage_jax.World(mirage_jax.load_pretrained('rooms_tiny'))
+world = mirage_jax.World(mirage_jax.load_pretrained('mirage-s'))
 world.observe(mirage_jax.take_frames(clip, slice(16)))
 rest = mirage_jax.take_frames(clip, slice(16, 18))
 print(len([frame.rgb for frame in world.walk(rest.cameras)]), 'frames')
