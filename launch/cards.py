@@ -39,7 +39,7 @@ def model_card(
   model: Released,
   hours: float,
   hardware: str,
-  metrics: Sequence[Mapping[str, Suite]],
+  metrics: Mapping[str, Mapping[str, Suite]],
 ) -> str:
   """A card in Markdown.
 
@@ -48,10 +48,13 @@ def model_card(
     model: its parameters and its experiment.
     hours: that its training took; 0 = unknown.
     hardware: what it was trained on; empty = unknown.
-    metrics: `metrics.json` of evaluations.
+    metrics: `metrics.json` of evaluations, by what they are to be called.
   """
   facts = _facts(model, hours, hardware)
-  results = [reports.overview(each, suite_notes.MAIN) for each in metrics]
+  results = []
+  for title, each in metrics.items():
+    table = reports.overview(each, suite_notes.MAIN)
+    results.append(f'### {title}\n\n{table}' if len(metrics) > 1 else table)
   parts = [
     f'# {name}',
     '\n'.join(['| | |', '|---|---|', *(f'| {k} | {v} |' for k, v in facts)]),

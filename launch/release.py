@@ -29,7 +29,10 @@ _STEP = flags.DEFINE_integer(
   'step', None, 'Which checkpoint of the workdir; the newest if not given.'
 )
 _METRICS = flags.DEFINE_string(
-  'metrics', None, 'What launch.evaluate wrote as metrics.json, by commas.'
+  'metrics',
+  None,
+  'What launch.evaluate wrote as metrics.json, by commas; several are called by '
+  'their folders.',
 )
 _HARDWARE = flags.DEFINE_string(
   'hardware', '', 'What it was trained on, for the card: two CPU cores.'
@@ -50,7 +53,10 @@ def main(_) -> dict[str, Any]:
   assembly.load(_CHECKPOINT.value)  # refuses what this code cannot run
   if _COMMIT.value is not None:
     model = dataclasses.replace(model, commit=_COMMIT.value)
-  found = [read_metrics(path) for path in flag_list(_METRICS.value)]
+  found = {
+    pathlib.Path(path).parent.name: read_metrics(path)
+    for path in flag_list(_METRICS.value)
+  }
   hours = _HOURS.value
   if hours is None:
     hours = cards.training_hours(metrics.read_metrics(_CHECKPOINT.value))

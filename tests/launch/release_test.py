@@ -66,6 +66,20 @@ def test_a_card_says_what_was_trained_and_measured(model, tmp_path):
     assert words in card, words
 
 
+def test_several_measurements_are_called_by_their_folders(model, tmp_path):
+  for name in ('rooms', 'streets'):
+    (tmp_path / name).mkdir()
+    interval = {'mean': float(len(name)), 'low': 0.0, 'high': 9.0, 'n': 4}
+    found = {'closed_loop': {'tiny': {'returned_psnr_db': interval}}}
+    (tmp_path / name / 'metrics.json').write_text(json.dumps(found))
+  paths = [f'{tmp_path}/{name}/metrics.json' for name in ('rooms', 'streets')]
+  folder = tmp_path / 'released'
+  run(checkpoint=str(model), output=str(folder), metrics=','.join(paths))
+  _, rooms, streets = (folder / 'README.md').read_text().split('\n### ')
+  assert rooms.startswith('rooms\n') and '5.000 [0.000, 9.000]' in rooms
+  assert streets.startswith('streets\n') and '7.000' in streets
+
+
 def test_a_card_without_measurements_says_so(model, tmp_path):
   run(checkpoint=str(model), output=str(tmp_path / 'released'))
   card = (tmp_path / 'released/README.md').read_text()
