@@ -31,8 +31,8 @@ _STEP = flags.DEFINE_integer(
 _METRICS = flags.DEFINE_string(
   'metrics',
   None,
-  'What launch.evaluate wrote as metrics.json, by commas; several are called by '
-  'their folders.',
+  'What launch.evaluate wrote as metrics.json, by commas; several are called '
+  'by their folders.',
 )
 _HARDWARE = flags.DEFINE_string(
   'hardware', '', 'What it was trained on, for the card: two CPU cores.'
