@@ -35,12 +35,12 @@ KERNELS = {
 
 def find(instruction: Instruction) -> Kernel | None:
   """The kernel that an instruction calls, if it is one of `KERNELS`."""
-  for name, kernel in KERNELS.items():
-    if instruction.opcode == 'custom-call' and instruction.name.startswith(
-      name
-    ):
-      return kernel
-  return None
+  if instruction.opcode != 'custom-call':
+    return None
+  found = (
+    k for name, k in KERNELS.items() if instruction.name.startswith(name)
+  )
+  return next(found, None)
 
 
 def flops(instruction: Instruction, body: Computation) -> float:

@@ -43,11 +43,6 @@ class Entrant:
     return self.trained.size
 
   @property
-  def clip(self) -> int:
-    """Frames of a clip that it was trained on."""
-    return self.trained.settings['source']['frames']
-
-  @property
   def identity(self) -> str:
     """All that decides how it plays, beside the episodes."""
     player = dataclasses.replace(self.player, params=None, progress=None)

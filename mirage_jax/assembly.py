@@ -45,6 +45,11 @@ class Trained:
     return data['context'], data['target']
 
   @property
+  def clip(self) -> int:
+    """Frames of a clip that it was trained on."""
+    return self.settings['source']['frames']
+
+  @property
   def size(self) -> tuple[int, int]:
     """Height and width of its frames."""
     source = self.settings['source']

@@ -87,7 +87,9 @@ def _split(clips: Clip, observed: int) -> tuple[Clip, Clip]:
   return given, take_frames(clips, slice(observed, None), axis=1)
 
 
-def _shown(rest: Clip, rgb: Array, depth_m: Array, known: Array) -> Rollout:
+def _shown(
+  rest: Clip, rgb: Array, depth_m: Array, known: Array | float = 1.0
+) -> Rollout:
   """Frames that claim no depth, and a memory that does, where it is `known`."""
   none, one = jnp.zeros(rest.depth_m.shape), jnp.ones(rest.depth_m.shape)
   unit = jnp.asarray(rgb, jnp.float32) / 127.5 - 1
@@ -100,7 +102,7 @@ def _repeated(rest: Clip, given: Clip, which: slice) -> Rollout:
   """One of the given frames, for ever."""
   rgb = jnp.broadcast_to(given.rgb[:, which], rest.rgb.shape)
   depth_m = jnp.broadcast_to(given.depth_m[:, which], rest.depth_m.shape)
-  return _shown(rest, rgb, depth_m, jnp.float32(1))
+  return _shown(rest, rgb, depth_m)
 
 
 def ground_truth(
@@ -108,7 +110,7 @@ def ground_truth(
 ) -> Rollout:
   """The true frames: what a consistency score is at best."""
   rest = _split(clips, observed)[1]
-  shown = _shown(rest, rest.rgb, rest.depth_m, jnp.float32(1))
+  shown = _shown(rest, rest.rgb, rest.depth_m)
   return dataclasses.replace(shown, clip=rest)
 
 
@@ -138,7 +140,7 @@ def copy_nearest_frame(
     jax.vmap(lambda frames, i: jnp.asarray(frames)[i])(frames, nearest)
     for frames in (given.rgb, given.depth_m)
   )
-  return _shown(rest, rgb, depth_m, jnp.float32(1))
+  return _shown(rest, rgb, depth_m)
 
 
 @functools.partial(jax.jit, static_argnums=1)
