@@ -275,16 +275,6 @@ def test_an_unknown_row(outputs):
 
 
 @pytest.mark.slow
-def test_a_full_disk_while_training(outputs):
-  line = refused(
-    outputs, 'train', SMOKE, '--config.memory.kind=none',
-    '--config.train.image_every=0', f'--workdir={outputs}/../run',
-    disk_bytes=2**16,
-  )  # fmt: skip
-  assert 'make room' in line
-
-
-@pytest.mark.slow
 def test_a_full_disk_while_sampling(scene, outputs, tmp_path):
   line = sampled(
     outputs, write_model(tmp_path / 'window', 'none'), f'--source={scene}',
