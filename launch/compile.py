@@ -78,11 +78,11 @@ def main(_) -> dict[str, Any]:
       if program.name in _PROGRAMS.value:
         figures.append(measure(program, topology, devices, chip))
         print(compiled.row(figures[-1]), flush=True)
+        if _OUTPUT.value:  # each took minutes
+          compiled.save(pathlib.Path(_OUTPUT.value), figures)
   scaling = compiled.weak_scaling(figures)
   for line in compiled.tables(figures, scaling):
     print(line)
-  if _OUTPUT.value:
-    compiled.save(pathlib.Path(_OUTPUT.value), figures, scaling)
   return {f'{f.topology}/{f.program}': f.bound for f in figures} | {
     f'scaling/{name}': value for name, value in scaling.items()
   }

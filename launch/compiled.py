@@ -183,12 +183,9 @@ def tables(figures: Sequence[Figures], scaling: dict[str, float]) -> list[str]:
   return kinds_tables(figures) + scaling_table(scaling)
 
 
-def save(
-  folder: pathlib.Path,
-  figures: Sequence[Figures],
-  scaling: dict[str, float],
-) -> None:
+def save(folder: pathlib.Path, figures: Sequence[Figures]) -> None:
   """Writes `compile.json` and `compile.md`."""
+  scaling = weak_scaling(figures)
   table = head() + [row(f) for f in figures] + tables(figures, scaling)
   write_text(folder / 'compile.md', '\n'.join(table) + '\n')
   rows = [dataclasses.asdict(f) for f in figures]

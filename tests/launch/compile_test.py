@@ -38,7 +38,7 @@ def test_a_program_here_is_measured(tmp_path):
   assert min(found.bytes[x] for x in ('parameters', 'batch', 'between')) > 0
   assert found.bytes['optimizer'] >= 2 * found.bytes['parameters']
   assert found.sent['all-reduce'] > 0
-  compiled.save(tmp_path, [found], {})
+  compiled.save(tmp_path, [found])
   saved = json.loads((tmp_path / 'compile.json').read_text())
   assert saved['programs'][0]['flops'] == found.flops
   assert 'here | train' in (tmp_path / 'compile.md').read_text()
