@@ -1,6 +1,9 @@
 """A posed RGB-D folder as a source of clips."""
 
+import dataclasses
 from typing import SupportsIndex
+
+import numpy as np
 
 from mirage_jax.data.caches import check_index
 from mirage_jax.data.folders import read_folder
@@ -19,6 +22,8 @@ class FolderSource:
     stride: downsampling, as in `read_folder`.
     split: `'all'` frames, or the first seven eighths to `'train'` on and the
       rest to `'test'`: at least a clip, if that leaves another.
+    returning: every other clip goes out and comes back by the same frames, as
+      recordings seldom do by themselves.
 
   Raises:
     ValueError: fewer readable frames than a clip has; as `read_folder`.
@@ -31,6 +36,7 @@ class FolderSource:
     hop: int | None = None,
     stride: int = 1,
     split: str = 'all',
+    returning: bool = False,
   ):
     if split not in SPLITS:
       raise ValueError(f"unknown split '{split}'; have {', '.join(SPLITS)}")
@@ -53,10 +59,16 @@ class FolderSource:
       )
     hop = max(1, self._frames // 2 if hop is None else hop)
     self._starts = range(0, total - self._frames + 1, hop)
+    steps = np.arange(self._frames)
+    back = np.minimum(steps, steps[::-1])
+    self._steps = (steps, back) if returning else (steps,)
 
   def __len__(self) -> int:
-    return len(self._starts)
+    return len(self._starts) * len(self._steps)
 
   def __getitem__(self, index: SupportsIndex) -> Clip:
-    start = self._starts[check_index(index, len(self))]
-    return take_frames(self.clip, slice(start, start + self._frames))
+    place, way = divmod(check_index(index, len(self)), len(self._steps))
+    start = self._starts[place]
+    clip = take_frames(self.clip, start + self._steps[way])
+    time_s = self.clip.time_s[start : start + self._frames]
+    return dataclasses.replace(clip, time_s=time_s)

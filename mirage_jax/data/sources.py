@@ -200,6 +200,7 @@ def _open_recording(name: str, frames: int | None, options: dict):
   if path.name == 'transforms.json' or (path / 'transforms.json').is_file():
     own = inspect.signature(FolderSource).parameters.keys() - {'path'}
     _check_options(name, options, own)
+    options.setdefault('returning', options.get('split') == 'train')
     return FolderSource(name, frames=frames, **options)
   if path.is_dir():
     # Imported where it is needed: it takes half a second.

@@ -1,3 +1,5 @@
+import dataclasses
+
 import chex
 import jax
 import numpy as np
@@ -69,6 +71,19 @@ def test_a_folder_is_cut_into_clips_that_overlap(tmp_path):
   assert len(FolderSource(tmp_path)[0].time_s) == 7
   with pytest.raises(ValueError, match='7 readable frames .* have 8'):
     FolderSource(tmp_path, frames=8)
+
+
+def test_every_other_clip_of_a_folder_returns_in_training(tmp_path):
+  posed_folder.write_folder(tmp_path, frames=9)
+  plain = FolderSource(tmp_path, frames=5, split='train')
+  source = open_source(str(tmp_path), frames=5, split='train')
+  assert len(source) == 2 * len(plain)
+  for i, clip in enumerate(plain):
+    chex.assert_trees_all_equal(source[2 * i], clip)
+    back = take_frames(clip, np.array([0, 1, 2, 1, 0]))
+    back = dataclasses.replace(back, time_s=clip.time_s)
+    chex.assert_trees_all_equal(source[2 * i + 1], back)
+  assert len(open_source(str(tmp_path), frames=4, split='test')) == 1
 
 
 def test_open_source(tmp_path):
