@@ -87,6 +87,7 @@ def add_training(config: ml_collections.ConfigDict) -> None:
       'levels': {'mean': 0.8, 'std': 1.0},
       # New places are learned where the memory does not show them.
       'memory_dropout': 0.25,
+      'own_prediction': 0.0,
     }
   )
   config.train = ml_collections.ConfigDict(

@@ -77,13 +77,17 @@ def _train(config: ml_collections.ConfigDict, run: Run) -> Program:
     batch, jax.tree.map(lambda _: sharding.batch_sharding(run.mesh), batch)
   )
   written = data.history + data.context if run.model.memory else 0
+  sizes = _sizes(config, run.model, written)
+  operations = flops.train_step(sizes)
+  if config.objective.own_prediction and written:
+    operations += flops.one_call(sizes)
   frozen = trees.shapes(
     run.frozen, sharding.parameter_shardings(run.mesh, run.frozen)
   )
   return Program(
     'train',
     lambda: _lower(run.mesh, run.step, run.shapes, batch, *frozen),
-    data.batch_size * flops.train_step(_sizes(config, run.model, written)),
+    data.batch_size * operations,
     {
       'parameters': run.shapes.params,
       'optimizer': run.shapes.opt_state,

@@ -60,12 +60,17 @@ def train_step(sizes: Sizes) -> float:
 
 def sample_chunk(sizes: Sizes, calls: int) -> float:
   """Of one chunk: the window once, the target in every call of the network."""
-  window = sum(_blocks(sizes, (sizes.context,)))
+  share = sizes.context / (sizes.context + sizes.target)
+  window = sum(_blocks(sizes, (sizes.context,))) + share * _embed(sizes)
+  return window + calls * one_call(sizes)
+
+
+def one_call(sizes: Sizes) -> float:
+  """Of one call of the network on a target whose window has been watched."""
   both = sum(_blocks(sizes, (sizes.context, sizes.target)))
+  blocks = both - sum(_blocks(sizes, (sizes.context,)))
   share = sizes.target / (sizes.context + sizes.target)
-  each = both - window + _head(sizes) + share * _embed(sizes)
-  total = window + (1 - share) * _embed(sizes) + calls * each
-  return total + calls * _readout(sizes)
+  return blocks + _head(sizes) + share * _embed(sizes) + _readout(sizes)
 
 
 def _blocks(sizes: Sizes, frames: tuple[int, ...]) -> tuple[float, float]:

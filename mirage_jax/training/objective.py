@@ -11,10 +11,11 @@ import optax
 from mirage_jax.arrays import Array, Bool, Float, Int, Key
 from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import LogitNormal, interpolate
-from mirage_jax.flow.paths import MIN_LEVEL
+from mirage_jax.flow.paths import MIN_LEVEL, expand
 from mirage_jax.geometry.clips import Clip, join_frames
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models import video as video_lib
+from mirage_jax.models.generate import predictor
 from mirage_jax.models.mirage import (
   Mirage,
   Prediction,
@@ -79,6 +80,10 @@ class Objective:
       [-1, 1] units.
     memory_dropout: share of the examples that are shown an empty memory. What
       a memory knows teaches the generator nothing of places that it does not.
+    own_prediction: share of the examples in which, where the memory is
+      confident, the noise lies on what the model predicts of noise alone
+      instead of on the truth. A sampler arrives at such samples: that memory
+      is to be trusted must be learned where nothing else tells the truth.
     sources: of a mixture, by turns: that of clip i is `i % len(sources)`. The
       loss on each is reported beside that on all.
 
@@ -92,6 +97,7 @@ class Objective:
   context_noise: float = 0.3
   history_noise: float = 0.05
   memory_dropout: float = 0.0
+  own_prediction: float = 0.0
   sources: tuple[str, ...] = ()
 
   def __post_init__(self):
@@ -121,7 +127,17 @@ class Objective:
     clean = video_lib.encode_clip(target)
     levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
     noise = jax.random.normal(keys[2], clean.shape)
-    noisy = interpolate(clean, noise, levels)
+    hidden = clean
+    if self.own_prediction and given.readout is not None:
+      predict = predictor(
+        model, params, target.cameras, given.window, given.readout
+      )
+      ahead = predict(noise, jnp.float32(1.0)).video
+      drawn = jax.random.uniform(jax.random.fold_in(key, 5), clean.shape[:1])
+      own = expand(drawn < self.own_prediction, given.readout.confidence)
+      own &= given.readout.confidence > 0.5
+      hidden = jnp.where(own[..., None], jax.lax.stop_gradient(ahead), clean)
+    noisy = interpolate(hidden, noise, levels)
     prediction = model.apply(
       params, noisy, levels, target.cameras, given.window, given.readout
     )

@@ -73,6 +73,30 @@ def test_a_hidden_memory_shows_nothing(params, episode):
   assert hidden['rgb'] > shown['rgb']
 
 
+def test_own_predictions_hide_the_truth(params, episode):
+  """The network then learns what to do where a sampler will be."""
+  leaves, tree = jax.tree.flatten(params)
+  keys = jax.random.split(jax.random.key(1), len(leaves))
+  leaves = [
+    x + 0.1 * jax.random.normal(key, x.shape)
+    for x, key in zip(leaves, keys, strict=True)
+  ]
+  params = jax.tree.unflatten(tree, leaves)
+  other = episode.replace(
+    target=episode.target.replace(rgb=255 - episode.target.rgb)
+  )
+  own = dataclasses.replace(OBJECTIVE, own_prediction=1.0)
+  for objective, alike in ((own, True), (OBJECTIVE, False)):
+    ours, others = (parts_of(objective, params, x) for x in (episode, other))
+    assert (ours['memory_gate'] == others['memory_gate']) is alike
+    assert ours['rgb'] != others['rgb']  # it still is what is to be said
+  hidden = dataclasses.replace(own, memory_dropout=1.0)
+  plain = dataclasses.replace(hidden, own_prediction=0.0)
+  parts = [parts_of(each, params, episode) for each in (hidden, plain)]
+  # What no memory shows is learned as before.
+  assert parts[0] == pytest.approx(parts[1], rel=1e-5)
+
+
 def test_what_is_unknown_costs_nothing(params, episode):
   target = dataclasses.replace(
     episode.target, depth_m=0 * episode.target.depth_m
