@@ -17,6 +17,7 @@ def get_config() -> ml_collections.ConfigDict:
   config = rooms_tiny.get_config()
   config.source.kind = 'rooms,streets'
   config.model.transformer.remat = 'full'  # what is not kept is not written
+  config.objective.own_prediction = 1.0
   config.train.update(base='rooms_tiny', steps=1200, image_every=0, ema=0.995)
   config.optimizer.update(learning_rate=4e-4, schedule='cosine', final=0.05)
   return config
