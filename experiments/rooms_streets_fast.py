@@ -3,8 +3,8 @@
 Command: python -m launch.train --config=experiments/rooms_streets_fast.py
   --workdir=DIR
 Cost: 10 minutes of one core.
-Expect: returned frames that are better than the teacher's, and new places
-  within 10 % of its LPIPS.
+Expect: returned frames like the teacher's, and new places within 5 % of its
+  LPIPS.
 """
 
 import ml_collections

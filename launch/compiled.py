@@ -144,14 +144,15 @@ def kinds_table(
 
 
 def weak_scaling(figures: Sequence[Figures]) -> dict[str, float]:
-  """Time on the smallest slice over time on each, for every program.
+  """Time on the smallest slice over time on each, for programs and chips.
 
   Every device has as many examples on all of them: 1 is perfect. Once with
   what is sent hidden behind the work, and once (`, apart`) with none of it.
   """
   scaling = {}
-  for name in dict.fromkeys(f.program for f in figures):
-    same = [f for f in figures if f.program == name and f.bound]
+  kind = lambda f: (f.program, f.topology.partition(':')[0])
+  for name, chip in dict.fromkeys(map(kind, figures)):
+    same = [f for f in figures if kind(f) == (name, chip) and f.bound]
     if len(same) > 1:
       first = min(same, key=lambda f: f.devices)
       for f in same:

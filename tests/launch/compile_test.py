@@ -53,6 +53,8 @@ def test_the_slowest_part_bounds_the_step():
   assert scaling['train@v5p:4x4x4'] == pytest.approx(0.5)
   assert scaling['train@v5p:4x4x4, apart'] == pytest.approx(0.5)
   assert '50.0% | 50.0%' in compiled.scaling_table(scaling)[3]
+  other = figures('v5e:4x4', 16, products=0.5, memory=0.1, links=0.1)
+  assert compiled.weak_scaling([far, one, other]) == scaling
   assert '| 4.00 | 50% |' in compiled.row(one)
 
 
