@@ -15,7 +15,7 @@ from mirage_jax.flow.paths import MIN_LEVEL, expand
 from mirage_jax.geometry.clips import Clip, join_frames
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models import video as video_lib
-from mirage_jax.models.generate import predictor
+from mirage_jax.models.generate import Predict, predictor
 from mirage_jax.models.mirage import (
   Mirage,
   Prediction,
@@ -88,7 +88,8 @@ class Objective:
       loss on each is reported beside that on all.
 
   Raises:
-    ValueError: if the names of the weights are not the names of the losses.
+    ValueError: if the names of the weights are not the names of the losses,
+      or a share is not within 0 and 1.
   """
 
   weights: dict[str, float]
@@ -106,6 +107,12 @@ class Objective:
         f'objective.weights has {sorted(self.weights)}; expected exactly '
         f'{sorted(LOSSES)}'
       )
+    for name in ('independent', 'memory_dropout', 'own_prediction'):
+      if not 0 <= getattr(self, name) <= 1:
+        raise ValueError(
+          f'objective.{name} is {getattr(self, name)}, no share of the '
+          'examples; expected 0 to 1'
+        )
 
   def __call__(
     self, model: Mirage, params: Any, episode: Episode, key: Key[Array, '']
@@ -127,16 +134,10 @@ class Objective:
     clean = video_lib.encode_clip(target)
     levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
     noise = jax.random.normal(keys[2], clean.shape)
-    hidden = clean
-    if self.own_prediction and given.readout is not None:
-      predict = predictor(
-        model, params, target.cameras, given.window, given.readout
-      )
-      ahead = predict(noise, jnp.float32(1.0)).video
-      drawn = jax.random.uniform(jax.random.fold_in(key, 5), clean.shape[:1])
-      own = expand(drawn < self.own_prediction, given.readout.confidence)
-      own &= given.readout.confidence > 0.5
-      hidden = jnp.where(own[..., None], jax.lax.stop_gradient(ahead), clean)
+    predict = predictor(
+      model, params, target.cameras, given.window, given.readout
+    )
+    hidden = self._hidden(predict, clean, noise, given.readout, key)
     noisy = interpolate(hidden, noise, levels)
     prediction = model.apply(
       params, noisy, levels, target.cameras, given.window, given.readout
@@ -215,6 +216,24 @@ class Objective:
       parts[f'{LOSS_ON}{name}'] = (loss * mine).mean()
       parts[f'{SHARE_OF}{name}'] = mine.mean()
     return parts
+
+  def _hidden(
+    self,
+    predict: Predict,
+    clean: Float[Array, 'b t h w 4'],
+    noise: Float[Array, 'b t h w 4'],
+    readout: Readout | None,
+    key: Key[Array, ''],
+  ) -> Float[Array, 'b t h w 4']:
+    """What the noise lies on: the truth, or `own_prediction` of it."""
+    if not self.own_prediction or readout is None:
+      return clean
+    ahead = jax.lax.stop_gradient(predict(noise, jnp.float32(1.0)).video)
+    # A key of its own: the other draws are what they are without.
+    drawn = jax.random.uniform(jax.random.fold_in(key, 5), clean.shape[:1])
+    own = expand(drawn < self.own_prediction, readout.confidence)
+    own &= readout.confidence > 0.5
+    return jnp.where(own[..., None], ahead, clean)
 
   def _target_levels(
     self, key: Key[Array, ''], shape: tuple[int, int]

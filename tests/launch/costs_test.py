@@ -85,10 +85,18 @@ def test_a_sum_in_a_loop_is_sent_in_every_step():
   assert found == {'all-reduce': pytest.approx(6 * 2 * 8 * 4 * 7 / 8)}
 
 
-@pytest.mark.parametrize('name', ['train', 'sample'])
-def test_operations_are_those_counted_by_hand(name):
-  config = make_config('none')
+@pytest.mark.parametrize(
+  ('name', 'memory'),
+  [
+    ('train', 'none'),
+    ('sample', 'none'),
+    pytest.param('train', 'view_grid', marks=pytest.mark.slow),
+  ],
+)
+def test_operations_are_those_counted_by_hand(name, memory):
+  config = make_config(memory)
   config.model.transformer.remat = 'full'
+  config.objective.own_prediction = 1.0  # one more call, if there is a memory
   made = programs.make_programs(config, jax.devices()[:1])
   (program,) = (p for p in made if p.name == name)
   found = costs.count(program.lower().compile().as_text()).flops

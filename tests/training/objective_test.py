@@ -111,9 +111,11 @@ def test_what_is_unknown_costs_nothing(params, episode):
   assert 0 < one['dynamic'] < both['dynamic'] and one['sky'] == 0
 
 
-def test_losses_without_names_are_refused():
+def test_losses_without_names_and_shares_above_one_are_refused():
   with pytest.raises(ValueError, match='expected exactly'):
     Objective({'rgb': 1.0})
+  with pytest.raises(ValueError, match=r'own_prediction is 2.*expected 0 to 1'):
+    dataclasses.replace(OBJECTIVE, own_prediction=2.0)
 
 
 def test_an_oracle_is_shown_the_target(params, episode):
