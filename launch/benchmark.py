@@ -8,18 +8,26 @@ are pixels: one written point, or one ray read, each.
 """
 
 import dataclasses
+import functools
 import json
 import os
 import pathlib
 import platform
+from collections.abc import Callable
 
 import jax
 from absl import flags
 
-from launch import memory_rows, rows
-from launch.errors import run_program
-from launch.timing import Rows
-from mirage_jax.training.workdirs import write_text
+from experiments import (
+  bench,
+  rooms_tiny,
+  rooms_tiny_hash_grid,
+  rooms_tiny_window,
+)
+from launch.program import run_program
+from mirage_jax.profiling import cases, memory_cases
+from mirage_jax.profiling.timing import Rows
+from mirage_jax.runs.workdirs import write_text
 
 _ROWS = flags.DEFINE_list(
   'rows',
@@ -32,24 +40,34 @@ _REPEATS = flags.DEFINE_integer(
 _SEED = flags.DEFINE_integer('seed', 0, 'Of the worlds and parameters.')
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write, if any.')
 
-MEASURES = {
-  'worlds': rows.worlds,
-  'memory': memory_rows.memory,
-  'train': rows.train,
-  'sample': rows.sample,
-  'bench': rows.bench,
-}
+
+def measures() -> dict[str, Callable[[int, int], Rows]]:
+  """What each of `--rows` measures, `(repeats, seed) -> rows`."""
+  tiny = rooms_tiny.get_config().to_dict()
+  models = {'memory': tiny, 'window': rooms_tiny_window.get_config().to_dict()}
+  place_keyed = rooms_tiny_hash_grid.get_config().to_dict()
+  memories = {'view_grid': tiny, 'hash_grid': place_keyed}
+  compared = {x: bench.get_config(x).to_dict() for x in bench.MEMORIES}
+  partial = functools.partial
+  return {
+    'worlds': partial(cases.worlds, settings=tiny),
+    'memory': partial(memory_cases.memory, experiments=memories),
+    'train': partial(cases.train, experiments=models),
+    'sample': partial(cases.sample, experiments=models),
+    'bench': partial(cases.bench, experiments=compared),
+  }
 
 
 def main(_) -> dict[str, float]:
   """Measures the rows asked for and returns their medians."""
+  known = measures()
   for name in _ROWS.value:
-    if name not in MEASURES:
-      raise ValueError(f'unknown row {name!r}; have {", ".join(MEASURES)}')
+    if name not in known:
+      raise ValueError(f'unknown row {name!r}; have {", ".join(known)}')
   measured: Rows = {}
   print(f'{"":44} {"median":>12} {"quartiles":>23}')
   for name in _ROWS.value:
-    found = MEASURES[name](_REPEATS.value, _SEED.value)
+    found = known[name](_REPEATS.value, _SEED.value)
     for row, value in found.items():
       quartiles = f'{value.low:.4g} - {value.high:.4g}'
       print(f'{row:44} {value.median:12.4g} {quartiles:>23}', flush=True)

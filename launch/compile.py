@@ -23,11 +23,11 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from launch import compiled, costs, programs
-from launch.chips import CHIPS, Chip
-from launch.compiled import Figures
-from launch.errors import run_program
+from launch.program import run_program
 from mirage_jax import trees
+from mirage_jax.profiling import costs, lowering, tables
+from mirage_jax.profiling.chips import CHIPS, Chip
+from mirage_jax.profiling.tables import Figures
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The experiment, e.g. experiments/mirage_b.py.'
@@ -39,7 +39,7 @@ _TOPOLOGY = flags.DEFINE_list(
   '`here`, the devices of this machine.',
 )
 _PROGRAMS = flags.DEFINE_list(
-  'programs', list(programs.NAMES), 'What to compile.'
+  'programs', list(lowering.NAMES), 'What to compile.'
 )
 _EXAMPLES = flags.DEFINE_float(
   'examples_per_device',
@@ -58,12 +58,12 @@ def main(_) -> dict[str, Any]:
   if _CONFIG.value is None:
     raise ValueError('--config is missing; see --help')
   for name in _PROGRAMS.value:
-    if name not in programs.NAMES:
+    if name not in lowering.NAMES:
       raise ValueError(
-        f'unknown program {name!r}; have {", ".join(programs.NAMES)}'
+        f'unknown program {name!r}; have {", ".join(lowering.NAMES)}'
       )
   figures: list[Figures] = []
-  print('\n'.join(compiled.head()), flush=True)
+  print('\n'.join(tables.head()), flush=True)
   for topology in _TOPOLOGY.value:
     devices, chip = find_devices(topology)
     config = _CONFIG.value.copy_and_resolve_references()
@@ -74,14 +74,14 @@ def main(_) -> dict[str, Any]:
         'batch; give --examples_per_device more'
       )
     config.data.batch_size = batch
-    for program in programs.make_programs(config, devices):
+    for program in lowering.make_programs(config.to_dict(), devices):
       if program.name in _PROGRAMS.value:
         figures.append(measure(program, topology, devices, chip))
-        print(compiled.row(figures[-1]), flush=True)
+        print(tables.row(figures[-1]), flush=True)
         if _OUTPUT.value:  # each took minutes
-          compiled.save(pathlib.Path(_OUTPUT.value), figures)
-  scaling = compiled.weak_scaling(figures)
-  for line in compiled.tables(figures, scaling):
+          tables.save(pathlib.Path(_OUTPUT.value), figures)
+  scaling = tables.weak_scaling(figures)
+  for line in tables.tables(figures, scaling):
     print(line)
   return {f'{f.topology}/{f.program}': f.bound for f in figures} | {
     f'scaling/{name}': value for name, value in scaling.items()
@@ -130,7 +130,7 @@ def find_devices(topology: str) -> tuple[Sequence[jax.Device], Chip | None]:
 
 
 def measure(
-  program: programs.Program,
+  program: lowering.Program,
   topology: str,
   devices: Sequence[jax.Device],
   chip: Chip | None,

@@ -18,18 +18,19 @@ from typing import Any
 
 from absl import flags, logging
 
-from launch import suite_notes, suites
-from launch.errors import run_program
-from launch.playing import Entrant, flag_list, open_entrants
-from launch.stages import Setting
-from mirage_jax.data.sources import parts_of
-from mirage_jax.evaluation import perceptual, reports
-from mirage_jax.evaluation.outputs import staged
+from launch.program import run_program
+from mirage_jax.data.sources.catalog import parts_of
+from mirage_jax.evaluation import suite_notes, suite_runs
+from mirage_jax.evaluation.entrants import Entrant, flag_list, open_entrants
+from mirage_jax.evaluation.metrics import perceptual
+from mirage_jax.evaluation.reports import tables as reports
+from mirage_jax.evaluation.stages import Setting
+from mirage_jax.io import staged
 
 _SUITE = flags.DEFINE_string(
   'suite',
   'closed_loop,exploration,own_return',
-  f'Some of {", ".join(suites.NAMES)} with commas between them, or all '
+  f'Some of {", ".join(suite_runs.NAMES)} with commas between them, or all '
   '(but robustness).',
 )
 _CHECKPOINT = flags.DEFINE_string(
@@ -139,7 +140,7 @@ def measure(
     split=_SPLIT.value,
   )
   figures = {}
-  for group in suites.groups(names):
+  for group in suite_runs.groups(names):
     print(f'{", ".join(group)}: starting', flush=True)
     for name, table in run_group(group, setting, entrants, output).items():
       figures[name] = reports.headline(table)
@@ -152,12 +153,12 @@ def choose_suites(text: str, source: str) -> list[str]:
   Raises:
     ValueError: for an unknown one, or none.
   """
-  names = suites.all_of(source) if text == 'all' else flag_list(text)
-  unknown = [name for name in names if name not in suites.NAMES]
+  names = suite_runs.all_of(source) if text == 'all' else flag_list(text)
+  unknown = [name for name in names if name not in suite_runs.NAMES]
   if unknown or not names:
     raise ValueError(
       f"unknown suite '{','.join(unknown)}'; have "
-      f'{", ".join(suites.NAMES)}, all'
+      f'{", ".join(suite_runs.NAMES)}, all'
     )
   return names
 
@@ -165,7 +166,7 @@ def choose_suites(text: str, source: str) -> list[str]:
 def open_asked(names: list[str]) -> dict[str, Entrant]:
   """The checkpoints, which suites of models need and others may have."""
   checkpoints = flag_list(_CHECKPOINT.value)
-  needed = [name for name in names if name in suites.NEED_MODELS]
+  needed = [name for name in names if name in suite_runs.NEED_MODELS]
   if needed:
     perceptual.check_installed()
   if checkpoints or needed:
@@ -181,7 +182,7 @@ def run_group(
 ) -> dict[str, reports.Suite]:
   """Runs suites that are played together and writes what they found."""
   with staged(output) as folder:
-    found = suites.run(names, setting, entrants, folder)
+    found = suite_runs.run(names, setting, entrants, folder)
     texts = {name: describe(name, setting, x) for name, x in found.items()}
     for name, text in texts.items():
       reports.write_text(folder / f'{name}.md', text)
@@ -194,10 +195,10 @@ def run_group(
   return tables
 
 
-def describe(name: str, setting: Setting, found: suites.Found) -> str:
+def describe(name: str, setting: Setting, found: suite_runs.Found) -> str:
   """A suite's report: what was done, the tables, and what they say."""
   parts = [f'## {name} ({setting.source})']
-  if name in suites.NEED_MODELS:
+  if name in suite_runs.NEED_MODELS:
     split = '' if setting.split == 'all' else f', split {setting.split}'
     parts.append(
       f'{setting.episodes} episodes of {setting.frames} frames, '

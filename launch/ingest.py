@@ -22,11 +22,12 @@ from typing import Any
 
 from absl import flags, logging
 
-from launch.errors import run_program
-from mirage_jax.data import depths, motion, recordings
-from mirage_jax.data.folders import read_folder
-from mirage_jax.evaluation import fitted_depth, inspection, videos
-from mirage_jax.evaluation.outputs import staged
+from launch.program import run_program
+from mirage_jax.capture import colmap, depth, inspection
+from mirage_jax.data.readers import depth_images, recordings
+from mirage_jax.data.readers.folders import read_folder
+from mirage_jax.evaluation.reports import videos
+from mirage_jax.io import staged
 
 _INPUT = flags.DEFINE_string('input', None, 'The recording; see above.')
 _IMAGES = flags.DEFINE_string(
@@ -106,7 +107,7 @@ def copy(source: pathlib.Path, folder: pathlib.Path) -> int:
   if (source / 'groundtruth.txt').exists():
     shots = recordings.read_tum(source, intrinsics())
     return recordings.write_folder(shots[:: _EVERY.value], folder)
-  if source.is_file() and source.suffix.lower() in motion.SUFFIXES:
+  if source.is_file() and source.suffix.lower() in colmap.SUFFIXES:
     return copy_video(source, folder)
   if source.is_file() or (source / recordings.TRANSFORMS).exists():
     return recordings.copy_folder(source, folder, _EVERY.value)
@@ -119,10 +120,10 @@ def copy(source: pathlib.Path, folder: pathlib.Path) -> int:
 
 def copy_video(video: pathlib.Path, folder: pathlib.Path) -> int:
   """Copies the frames of a video that a pose is found for."""
-  motion.load_colmap()  # before the work
+  colmap.load_colmap()  # before the work
   with tempfile.TemporaryDirectory() as images:
-    count = motion.extract_frames(video, pathlib.Path(images), _EVERY.value)
-    shots = motion.recover_shots(pathlib.Path(images), _SEED.value)
+    count = colmap.extract_frames(video, pathlib.Path(images), _EVERY.value)
+    shots = colmap.recover_shots(pathlib.Path(images), _SEED.value)
     if len(shots) < count:
       print(f'{count - len(shots)} of {count} frames found no pose')
     return recordings.write_folder(shots, folder)
@@ -148,8 +149,8 @@ def fit(folder: pathlib.Path) -> dict[str, int | float]:
   clip, indices = read_folder(folder, stride=stride)
   if clip.depth_m.any() or not _FIT_STEPS.value:
     return {}
-  fitted = fitted_depth.fit_depth(clip, _FIT_STEPS.value, _SEED.value)
-  depths.write_depth(folder, fitted.depth, indices, stride)
+  fitted = depth.fit_depth(clip, _FIT_STEPS.value, _SEED.value)
+  depth_images.write_depth(folder, fitted.depth, indices, stride)
   videos.write_picture(folder / 'fit.png', fitted.picture)
   return fitted.figures
 

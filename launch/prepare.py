@@ -13,10 +13,10 @@ from typing import Any
 
 from absl import flags, logging
 
-from launch.errors import run_program
+from launch.program import run_program
 from mirage_jax.data.builders import ClipsConfig, prepare
-from mirage_jax.data.doom.source import DoomConfig
-from mirage_jax.data.sources import DOOM
+from mirage_jax.data.sources.catalog import DOOM
+from mirage_jax.data.sources.doom.source import DoomConfig
 from mirage_jax.worlds import WorldConfig
 
 _SOURCE = flags.DEFINE_string('source', 'rooms', 'rooms, streets or doom.')

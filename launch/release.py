@@ -13,12 +13,11 @@ from typing import Any
 
 from absl import flags, logging
 
-from launch import cards
-from launch.errors import run_program
-from launch.playing import flag_list
-from mirage_jax import assembly, trees
-from mirage_jax.evaluation import reports
-from mirage_jax.training import metrics, opening, released
+from launch.program import run_program
+from mirage_jax import build, trees
+from mirage_jax.evaluation.entrants import flag_list
+from mirage_jax.evaluation.reports import cards, tables
+from mirage_jax.runs import export, locate, metrics
 
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'A workdir, or a model.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.')
@@ -49,8 +48,8 @@ def main(_) -> dict[str, Any]:
   if _CHECKPOINT.value is None or _OUTPUT.value is None:
     missing = 'checkpoint' if _CHECKPOINT.value is None else 'output'
     raise ValueError(f'--{missing} is missing; see --help')
-  model = opening.open_checkpoint(_CHECKPOINT.value, _STEP.value)
-  assembly.load(_CHECKPOINT.value)  # refuses what this code cannot run
+  model = locate.open_checkpoint(_CHECKPOINT.value, _STEP.value)
+  build.load(_CHECKPOINT.value)  # refuses what this code cannot run
   if _COMMIT.value is not None:
     model = dataclasses.replace(model, commit=_COMMIT.value)
   found = {
@@ -61,9 +60,9 @@ def main(_) -> dict[str, Any]:
   if hours is None:
     hours = cards.training_hours(metrics.read_metrics(_CHECKPOINT.value))
   folder = pathlib.Path(_OUTPUT.value)
-  size = released.export(folder, model)
+  size = export.export(folder, model)
   card = cards.model_card(folder.name, model, hours, _HARDWARE.value, found)
-  reports.write_text(folder / 'README.md', card)
+  tables.write_text(folder / 'README.md', card)
   return {
     'output': _OUTPUT.value,
     'bytes': size,
@@ -74,7 +73,7 @@ def main(_) -> dict[str, Any]:
   }
 
 
-def read_metrics(path: str) -> dict[str, reports.Suite]:
+def read_metrics(path: str) -> dict[str, tables.Suite]:
   """The tables of a `metrics.json`.
 
   Raises:

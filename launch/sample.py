@@ -17,12 +17,20 @@ import jax
 import numpy as np
 from absl import flags, logging
 
-from launch.errors import run_program
-from launch.playing import Entrant, flag_list, open_entrants
-from mirage_jax.evaluation import protocols, scenes, statistics, videos
-from mirage_jax.evaluation.contests import Contest, Example, Result, load_clips
-from mirage_jax.evaluation.outputs import staged
-from mirage_jax.memory.files import save
+from launch.program import run_program
+from mirage_jax.evaluation import episodes
+from mirage_jax.evaluation.closed_loop import (
+  Contest,
+  Example,
+  Result,
+  load_clips,
+)
+from mirage_jax.evaluation.entrants import Entrant, flag_list, open_entrants
+from mirage_jax.evaluation.metrics import statistics
+from mirage_jax.evaluation.reports import videos
+from mirage_jax.evaluation.suites import protocols
+from mirage_jax.io import staged
+from mirage_jax.memory.storage import save
 
 _CHECKPOINT = flags.DEFINE_string(
   'checkpoint',
@@ -83,7 +91,7 @@ def main(_) -> dict[str, Any]:
     flag_list(_CHECKPOINT.value), _STEPS.value, _WRITE.value, _MEMORY.value
   )
   request = make_request(entrants)
-  scenes.check_path(request)
+  episodes.check_path(request)
   if _MEMORY.value and not request.source_is_folder and _SCENES.value > 1:
     raise ValueError(
       f'--memory={_MEMORY.value} is of one scene and --scenes={_SCENES.value}; '
@@ -103,12 +111,12 @@ def main(_) -> dict[str, Any]:
   return {'video': str(video), 'scenes': len(made), 'scores': scores}
 
 
-def make_request(entrants: Mapping[str, Entrant]) -> scenes.Request:
+def make_request(entrants: Mapping[str, Entrant]) -> episodes.Request:
   """What the flags ask for, at the size of the models."""
   first = next(iter(entrants.values()))
   height, width = first.size
   generated = _CHUNKS.value * max(x.window[1] for x in entrants.values())
-  return scenes.Request(
+  return episodes.Request(
     _SOURCE.value,
     _PATH.value,
     _OBSERVED.value,
@@ -121,14 +129,14 @@ def make_request(entrants: Mapping[str, Entrant]) -> scenes.Request:
   )
 
 
-def open_scenes(request: scenes.Request) -> tuple[list, bool]:
+def open_scenes(request: episodes.Request) -> tuple[list, bool]:
   """The clips to play, and whether their truth is known."""
   if request.source_is_recorded:
-    clips = scenes.open_episodes(request, _SCENES.value)
+    clips = episodes.open_episodes(request, _SCENES.value)
     return list(clips), True
   count = 1 if request.source_is_folder else _SCENES.value
   print(f'making {count} scene(s) of {request.source}', flush=True)
-  made = [scenes.make_scene(request, i) for i in range(count)]
+  made = [episodes.make_scene(request, i) for i in range(count)]
   return [scene.clip for scene in made], all(scene.known for scene in made)
 
 

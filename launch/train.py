@@ -18,22 +18,17 @@ import ml_collections
 from absl import flags, logging
 from ml_collections import config_flags
 
-from launch import build, cluster
-from launch.errors import run_program
-from launch.runs import Run, Settings, make_run
-from mirage_jax import sections, sharding, trees
-from mirage_jax.training import (
-  metrics,
-  released,
-  state,
-  stopping,
-  watchdog,
-  workdirs,
-)
-from mirage_jax.training.checkpoints import Checkpoints
-from mirage_jax.training.loop import Loop
-from mirage_jax.training.opening import open_checkpoint
-from mirage_jax.training.progress import say
+from launch import cluster
+from launch.program import run_program
+from mirage_jax import build, sharding, trees
+from mirage_jax.runs import export, metrics, stopping, watchdog, workdirs
+from mirage_jax.runs.checkpoints import Checkpoints
+from mirage_jax.runs.locate import open_checkpoint
+from mirage_jax.runs.loop import Loop
+from mirage_jax.runs.run import Run, Settings
+from mirage_jax.runs.sample_sheet import make_sample_sheet
+from mirage_jax.runs.throughput import say
+from mirage_jax.training import state
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The experiment, e.g. experiments/rooms_tiny.py.'
@@ -87,8 +82,8 @@ def train(
     FloatingPointError: a loss or gradient that is not finite.
     OSError: what could not be written.
   """
-  settings = sections.call(Settings, 'train', config.train)
-  run = make_run(config, settings)
+  run = build.make_run(config.to_dict())
+  settings = run.settings
   with (
     own(workdir, config),
     Checkpoints(
@@ -133,7 +128,7 @@ def own(
     return
   with workdirs.lock(workdir):
     workdirs.own(workdir, config.to_dict())
-    workdirs.note_commit(workdir, released.current_commit())
+    workdirs.note_commit(workdir, export.current_commit())
     yield
 
 
@@ -169,10 +164,12 @@ def make_sample(
   """`(state, step)`: writes a sheet of always the same held-out episodes."""
   if not config.train.image_every:
     return lambda current, number: None
-  sheet = build.make_sample_sheet(config, run.model)
+  sheet = make_sample_sheet(run.model, build.make_sampler(config.to_dict()))
 
   # Opened now, so that data without a held-out part is told of at once.
-  held_out = build.make_pipeline(config, 'test', batch_size=SHEET_EPISODES)
+  held_out = build.make_pipeline(
+    config.to_dict(), 'test', batch_size=SHEET_EPISODES
+  )
 
   @functools.cache
   def episode():

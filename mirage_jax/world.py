@@ -20,18 +20,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from mirage_jax import assembly
+from mirage_jax import build
 from mirage_jax.arrays import Array, Float
-from mirage_jax.assembly import Trained
-from mirage_jax.evaluation.outputs import replaced, staged
+from mirage_jax.build import Trained
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
-from mirage_jax.memory import files
+from mirage_jax.io import replaced, staged
+from mirage_jax.memory import storage
 from mirage_jax.memory.contract import Readout
 from mirage_jax.memory.regions import Erased, Region
-from mirage_jax.models.streaming import Session, Stream
-from mirage_jax.models.video import decode_colour, fill_masks
+from mirage_jax.models.codec import decode_colour, fill_masks
+from mirage_jax.models.rollout import Session, Stream
 
 MEMORY, WINDOW, ABOUT = 'memory.safetensors', 'window.npz', 'world.json'
 FORMAT, VERSION = 'mirage-world', 1
@@ -47,7 +47,7 @@ def load_pretrained(name: str | os.PathLike) -> Trained:
     FileNotFoundError: there is no such model; it names those that ship.
     ValueError: it is damaged, or of another architecture.
   """
-  return assembly.load(name)
+  return build.load(name)
 
 
 class World:
@@ -72,7 +72,7 @@ class World:
     self._stream = Stream(
       model.model,
       jax.tree.map(jnp.asarray, model.params),
-      assembly.make_sampler(model.settings, steps),
+      build.make_sampler(model.settings, steps),
       *model.window,
     )
     self._session: Session | None = None
@@ -227,7 +227,7 @@ class World:
       session = self._session
       if session is not None and session.states is not None:
         memory: Any = self.model.model.memory
-        files.save(stage / MEMORY, memory, session.states)
+        storage.save(stage / MEMORY, memory, session.states)
       window = None if session is None else session.window
       arrays: dict[str, Any] = {} if window is None else _arrays(window)
       intrinsics, poses = (
@@ -267,8 +267,8 @@ class World:
     window = Clip(**{name: jnp.asarray(arrays[name]) for name in fields})
     states = None
     if model.model.memory is not None:
-      memory, state = files.load(folder / MEMORY)
-      if not files.alike(memory, model.model.memory):
+      memory, state = storage.load(folder / MEMORY)
+      if not storage.alike(memory, model.model.memory):
         raise ValueError(
           f'{folder} holds {memory}, but the model remembers by '
           f'{model.model.memory}; give the model that it was saved with'

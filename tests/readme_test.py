@@ -7,12 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from launch.runs import Settings, make_run
-from mirage_jax import assembly, sharding, world
-from mirage_jax.data import sources
-from mirage_jax.evaluation import inspection
+from mirage_jax import build, sharding, world
+from mirage_jax.build import make_run
+from mirage_jax.capture import inspection
+from mirage_jax.data.sources import catalog
 from mirage_jax.geometry.clips import take_frames
-from mirage_jax.memory import files
+from mirage_jax.memory import storage
 
 README = pathlib.Path(__file__).parents[1] / 'README.md'
 MOST_LINES = 30
@@ -28,9 +28,9 @@ def blocks(heading: str) -> list[str]:
 @pytest.fixture
 def added(monkeypatch, tmp_path):
   """What the examples of "Adding things" define; unknown again after."""
-  monkeypatch.setattr(files, 'KINDS', dict(files.KINDS))
-  monkeypatch.setattr(assembly, 'KINDS', files.KINDS)
-  monkeypatch.setattr(sources, 'ADDED', dict(sources.ADDED))
+  monkeypatch.setattr(storage, 'KINDS', dict(storage.KINDS))
+  monkeypatch.setattr(build, 'KINDS', storage.KINDS)
+  monkeypatch.setattr(catalog, 'ADDED', dict(catalog.ADDED))
   monkeypatch.chdir(tmp_path)
   names = {'__name__': 'readme'}
   for block in blocks('Adding things'):
@@ -40,14 +40,14 @@ def added(monkeypatch, tmp_path):
 
 
 def test_an_added_source_is_right_about_its_poses(added):
-  wall = sources.open_source('wall', frames=24, height=32, width=32, clips=2)
+  wall = catalog.open_source('wall', frames=24, height=32, width=32, clips=2)
   found = inspection.inspect(wall[0])
   assert found.figures['depth_agrees'] > 0.95
   warped, unwarped = (
     found.figures[f'colour_error_{x}'] for x in ('warped', 'unwarped')
   )
   assert warped < unwarped / 3
-  fitted = sources.open_source('wall', frames=4, height=8, width=8)
+  fitted = catalog.open_source('wall', frames=4, height=8, width=8)
   assert fitted[0].rgb.shape == (4, 8, 8, 3)
 
 
@@ -55,15 +55,15 @@ def test_an_added_experiment_trains_and_its_world_is_saved(added):
   config = added['get_config']()
   config.model.transformer.update(width=32, layers=1)
   settings = config.to_dict()
-  run = make_run(config, Settings(**settings['train']), jax.devices()[:1])
+  run = make_run(config.to_dict(), jax.devices()[:1])
   state = run.init(jax.random.key(0))
   step = sharding.on(run.mesh, run.step)
   state, parts = step(state, run.place(next(run.batches)))
   assert np.isfinite(parts['loss'])
-  made = assembly.make_model(settings, exact=True)
+  made = build.make_model(settings, exact=True)
   assert isinstance(made.memory, added['LastFrame'])
-  model = assembly.Trained(made, jax.device_get(state.params), settings)
-  clip = sources.open_source('wall', frames=4, height=32, width=32)[0]
+  model = build.Trained(made, jax.device_get(state.params), settings)
+  clip = catalog.open_source('wall', frames=4, height=32, width=32)[0]
   place = world.World(model)
   place.observe(clip)
   last = take_frames(clip, slice(3, 4)).cameras

@@ -9,16 +9,16 @@ import pytest
 
 import mirage_jax
 from experiments import rooms_tiny, rooms_tiny_window
-from mirage_jax import assembly, world
+from mirage_jax import build, world
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.regions import Box
-from mirage_jax.models.mirage import init_params
+from mirage_jax.models.world_model import init_params
 
 SIZE, FRAMES = 16, 10
 
 
-def make_model(experiment) -> assembly.Trained:
+def make_model(experiment) -> build.Trained:
   """A small model of an experiment's kind, away from zero initialisation."""
   config = experiment.get_config()
   config.source.update(height=SIZE, width=SIZE)
@@ -29,12 +29,12 @@ def make_model(experiment) -> assembly.Trained:
     if 'entries' in memory:
       memory.update(entries=3 * 2**12, views=2**8, visible=2**10, rounds=4)
   settings = config.to_dict()
-  model = assembly.make_model(settings, exact=True)
+  model = build.make_model(settings, exact=True)
   params = init_params(model, jax.random.key(0), SIZE, SIZE)
   params = jax.tree.map(
     lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape), params
   )
-  return assembly.Trained(model, params, settings)
+  return build.Trained(model, params, settings)
 
 
 @pytest.fixture(scope='module')
@@ -183,7 +183,7 @@ def test_what_cannot_be_done_is_said(tmp_path, model, forgetful):
 def test_damaged_and_foreign_worlds_are_refused(tmp_path, model):
   after(model).save(tmp_path)
   settings = {**model.settings, 'rollout_memory': {'entries': 3 * 2**11}}
-  other = assembly.make_model(settings, exact=True)
+  other = build.make_model(settings, exact=True)
   with pytest.raises(ValueError, match='give the model that it was saved with'):
     world.World.load(tmp_path, dataclasses.replace(model, model=other))
   (tmp_path / 'window.npz').write_bytes(b'nothing')

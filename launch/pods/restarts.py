@@ -15,7 +15,7 @@ from typing import Any
 from absl import flags
 
 from launch import train
-from launch.errors import run_program
+from launch.program import run_program
 
 flags.adopt_module_key_flags(train)  # for --help
 

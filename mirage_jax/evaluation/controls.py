@@ -15,8 +15,8 @@ import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float, Int, Key
+from mirage_jax.evaluation.metrics.visibility import visibility
 from mirage_jax.evaluation.rollouts import Rollout, check_observed
-from mirage_jax.evaluation.visibility import visibility
 from mirage_jax.geometry.cameras import Cameras, project, unproject
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Readout

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float
 from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.memory.baselines.oracle import Oracle
 from mirage_jax.memory.contract import Memory, Readout
-from mirage_jax.memory.oracle import Oracle
 
 
 @flax.struct.dataclass

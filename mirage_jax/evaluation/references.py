@@ -12,7 +12,7 @@ import numpy as np
 from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras, unproject
 from mirage_jax.geometry.clips import Clip, take_frames
-from mirage_jax.memory import zbuffer
+from mirage_jax.memory.baselines import zbuffer
 
 POINT_BYTES = 24  # Float32 position and float32 colour.
 

@@ -20,9 +20,9 @@ from mirage_jax.arrays import Array, Key
 from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Readout
-from mirage_jax.models.mirage import Mirage
-from mirage_jax.models.streaming import Session, Stream
-from mirage_jax.models.video import fill_masks
+from mirage_jax.models.codec import fill_masks
+from mirage_jax.models.rollout import Session, Stream
+from mirage_jax.models.world_model import Mirage
 
 
 @flax.struct.dataclass

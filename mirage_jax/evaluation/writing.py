@@ -10,7 +10,7 @@ import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.arrays import Bool, Float
-from mirage_jax.data import sources
+from mirage_jax.data.sources import catalog
 from mirage_jax.evaluation.references import static_depth
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.geometry.completion import complete_depth
@@ -99,11 +99,11 @@ def open_walks(
     ValueError: an unknown source, or a recording of fewer than three chunks.
   """
   options = {} if size is None else {'height': size[0], 'width': size[1]}
-  if source in (*worlds.KINDS, sources.DOOM, *sources.ADDED):
+  if source in (*worlds.KINDS, catalog.DOOM, *catalog.ADDED):
     options |= {'frames': frames, 'clips': count, 'seed': seed, 'split': 'test'}
   if source in worlds.KINDS:
     options |= {'paths': ('random_walk',), 'movers': False, 'cache': False}
-  clips = sources.open_source(source, **options)
+  clips = catalog.open_source(source, **options)
   walks = [chunks_of(clips[i], CHUNK) for i in range(min(count, len(clips)))]
   if not walks or min(map(len, walks)) < 3:
     raise ValueError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.geometry.contraction import contract
-from mirage_jax.memory import addressing, tables
+from mirage_jax.memory.hash_grid import lattice, table
 
 MOST_CELLS = 2**23
 Point = tuple[float | int, float | int, float | int]
@@ -89,21 +89,21 @@ def forget_region(config, state, region: Region):
     ValueError: for a region that is empty or has too many cells.
   """
   check_region(region)
-  weight = np.asarray(tables.as_float(state.geometry))
+  weight = np.asarray(table.as_float(state.geometry))
   gone, free_gone, rows, elsewhere = [], [], 0, 0
   for level in config.levels:
     cells = _cells(config, level, region)
-    row, inside = map(np.asarray, addressing.find_rows(level, cells))
+    row, inside = map(np.asarray, lattice.find_rows(level, cells))
     row, cells = row[inside], cells[inside]
     gone.append(row)
     touched = np.unique(row[weight[row, 3] != 0])
     own = np.unique(row[_own(weight, row, cells)])
     rows, elsewhere = rows + touched.size, elsewhere + touched.size - own.size
   for level in config.free_levels:
-    row, inside = addressing.find_rows(level, _cells(config, level, region))
+    row, inside = lattice.find_rows(level, _cells(config, level, region))
     free_gone.append(np.asarray(row)[np.asarray(inside)])
   gone, free_gone = np.concatenate(gone), np.concatenate(free_gone)
-  kept = gone[gone < tables.evidence_rows(config)]
+  kept = gone[gone < table.evidence_rows(config)]
   cut = {
     'features': gone,
     'geometry': gone,
@@ -121,7 +121,7 @@ def forget_region(config, state, region: Region):
 
 def _cells(config, level, region) -> Int[Array, 'c 3']:
   """All cells of a level that touch the region, and perhaps some more."""
-  slack = level.cell_m / addressing.FRACTION  # points are rounded to units
+  slack = level.cell_m / lattice.FRACTION  # points are rounded to units
   low, high = np.array(region.low), np.array(region.high)
   if level.contracted:
     low, high = _contracted_bounds(low, high, config.radius_m)
@@ -160,7 +160,7 @@ def _own(weight, row, cells):
   """Whether the rows' mean positions lie in these very cells."""
   held = weight[row, 3] != 0
   mean = weight[row, :3] / np.where(held, weight[row, 3], 1)[:, None]
-  within = mean - (cells & (addressing.BLOCK - 1)) * addressing.FRACTION
+  within = mean - (cells & (lattice.BLOCK - 1)) * lattice.FRACTION
   slack = 1
-  inside = (within >= -slack) & (within < addressing.FRACTION + slack)
+  inside = (within >= -slack) & (within < lattice.FRACTION + slack)
   return held & inside.all(-1)

@@ -9,8 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from mirage_jax.models import mirage
-from mirage_jax.models.video import CHANNELS
+from mirage_jax.models import world_model
+from mirage_jax.models.codec import CHANNELS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,7 @@ def _blocks(sizes: Sizes, frames: tuple[int, ...]) -> tuple[float, float]:
 
 def _embed(sizes: Sizes) -> float:
   frames = sizes.context + sizes.target
-  inputs = sizes.patch**2 * (CHANNELS + 1) + mirage.RAY_CELLS**2 * 6
+  inputs = sizes.patch**2 * (CHANNELS + 1) + world_model.RAY_CELLS**2 * 6
   return 2.0 * frames * sizes.tokens * inputs * sizes.transformer['width']
 
 
@@ -105,13 +105,13 @@ def _readout(sizes: Sizes) -> float:
   if not sizes.written:
     return 0.0
   inputs = sizes.patch**2 * 6
-  inputs += mirage.FEATURE_CELLS**2 * sizes.learned_features
+  inputs += world_model.FEATURE_CELLS**2 * sizes.learned_features
   return 2.0 * sizes.target * sizes.tokens * inputs * sizes.transformer['width']
 
 
 def _encode(sizes: Sizes) -> float:
   """The encoder of what is written, a sub-cell at a time."""
-  cells = sizes.tokens * mirage.FEATURE_CELLS**2
-  colours = 3 * (sizes.patch // mirage.FEATURE_CELLS) ** 2
-  each = mirage.HIDDEN * (colours + sizes.learned_features)
+  cells = sizes.tokens * world_model.FEATURE_CELLS**2
+  colours = 3 * (sizes.patch // world_model.FEATURE_CELLS) ** 2
+  each = world_model.HIDDEN * (colours + sizes.learned_features)
   return 2.0 * sizes.written * cells * each

@@ -23,9 +23,9 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Float, Int, Key
 from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import Sampler, aim, towards
-from mirage_jax.models.generate import Predict, denoise, predictor
-from mirage_jax.models.mirage import Mirage
-from mirage_jax.models.video import CHANNELS
+from mirage_jax.models.codec import CHANNELS
+from mirage_jax.models.sampling import Predict, denoise, predictor
+from mirage_jax.models.world_model import Mirage
 from mirage_jax.training.objective import Answer, Given, Objective
 
 

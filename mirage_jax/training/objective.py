@@ -14,9 +14,9 @@ from mirage_jax.flow import LogitNormal, interpolate
 from mirage_jax.flow.paths import MIN_LEVEL, expand
 from mirage_jax.geometry.clips import Clip, join_frames
 from mirage_jax.memory.contract import Readout
-from mirage_jax.models import video as video_lib
-from mirage_jax.models.generate import Predict, predictor
-from mirage_jax.models.mirage import (
+from mirage_jax.models import codec as video_lib
+from mirage_jax.models.sampling import Predict, predictor
+from mirage_jax.models.world_model import (
   Mirage,
   Prediction,
   Window,
@@ -25,10 +25,12 @@ from mirage_jax.models.mirage import (
   read_views,
   write_frames,
 )
-from mirage_jax.training.metrics import LOSS_ON, SHARE_OF
 
 MASKS = ('dynamic', 'sky')
 LOSSES = ('rgb', 'depth', *MASKS)
+
+# Names of a source's mean loss, and of its share of the examples.
+LOSS_ON, SHARE_OF = 'loss@', 'share@'
 
 
 @flax.struct.dataclass

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from mirage_jax.capture import inspection
 from mirage_jax.data.builders import ClipsConfig, prepare
-from mirage_jax.data.doom import casting, game, levels, source, walking
-from mirage_jax.data.doom.source import DoomConfig, DoomSource
-from mirage_jax.data.prepared import TfdsSource
-from mirage_jax.data.sources import open_source
-from mirage_jax.evaluation import inspection
+from mirage_jax.data.sources.catalog import open_source
+from mirage_jax.data.sources.doom import casting, game, levels, source, walking
+from mirage_jax.data.sources.doom.source import DoomConfig, DoomSource
+from mirage_jax.data.sources.tfds import TfdsSource
 
 pytest.importorskip('vizdoom')
 

@@ -10,7 +10,7 @@ import pytest
 from orbax.checkpoint import v1 as ocp
 
 from mirage_jax.data.pipeline import Examples, make_pipeline
-from mirage_jax.data.sources import MixedSource
+from mirage_jax.data.sources.catalog import MixedSource
 from tests.data.walk import textured_wall_clip, there_and_back
 
 SOURCE = [

@@ -9,19 +9,18 @@ import functools
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import (
-  contests,
-  controls,
+from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation.rollouts import Rollout
+from mirage_jax.evaluation.suites import (
   memory_gain,
   object_consistency,
   object_position,
   own_return,
   protocols,
 )
-from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.geometry.clips import take_frames
-from tests.evaluation.object_consistency_test import BOXES, SOURCE
-from tests.evaluation.protocols_test import contest
+from tests.evaluation.suites.object_consistency_test import BOXES, SOURCE
+from tests.evaluation.suites.protocols_test import contest
 
 PIXEL_M = 0.25  # 4 m / (0.5 * 32), on the painted sphere
 SHIFTS_M, BLURS, NOISES = (0.1, 0.25, 0.5, 1.0), (1, 2, 4), (10, 30, 90)
@@ -109,7 +108,7 @@ def played():
     'exploration': protocols.Exploration(),
     'own_return': own_return.OwnReturn(),
   }
-  return contests.play(SOURCE, setting, scores, {})
+  return closed_loop.play(SOURCE, setting, scores, {})
 
 
 def badness(metric, name):

@@ -9,11 +9,11 @@ import pytest
 from mirage_jax.evaluation import rollouts
 from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
-from mirage_jax.memory.frame_bank import FrameBank
-from mirage_jax.memory.hash_grid import HashGrid
-from mirage_jax.memory.oracle import Oracle
-from mirage_jax.models import streaming
-from mirage_jax.models.mirage import Mirage, init_params
+from mirage_jax.memory.baselines.frame_bank import FrameBank
+from mirage_jax.memory.baselines.oracle import Oracle
+from mirage_jax.memory.hash_grid.grid import HashGrid
+from mirage_jax.models import rollout
+from mirage_jax.models.world_model import Mirage, init_params
 
 SIZE, FRAMES = 16, 9
 GRID = HashGrid(cell_m=(0.64, 0.16), entries=(2**10, 2**12), features=3 + 4)
@@ -125,7 +125,7 @@ def test_without_a_memory_only_the_window_reaches_the_model(alone_and_told):
 def test_one_observed_frame_fills_the_window(remembering):
   made = remembering(wall(), 1, jax.random.key(0))
   assert made.clip.rgb.shape[1] == FRAMES - 1
-  window = streaming.window_of(take_frames(wall(), slice(1), axis=1), 3)
+  window = rollout.window_of(take_frames(wall(), slice(1), axis=1), 3)
   assert window.rgb.shape[1] == 3 and window.dynamic is not None
 
 

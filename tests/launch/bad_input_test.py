@@ -15,11 +15,11 @@ import pytest
 from PIL import Image
 
 from experiments import smoke
-from launch import build
-from mirage_jax.memory import files
-from mirage_jax.memory.view_grid import ViewGrid
-from mirage_jax.models.mirage import init_params
-from mirage_jax.training import released
+from mirage_jax import build
+from mirage_jax.memory import storage
+from mirage_jax.memory.view_grid.grid import ViewGrid
+from mirage_jax.models.world_model import init_params
+from mirage_jax.runs import export
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = f'--config={ROOT}/experiments/smoke.py'
@@ -108,14 +108,12 @@ def write_model(folder, memory):
   config = smoke.get_config()
   config.memory.kind = memory
   params = init_params(
-    build.make_model(config),
+    build.make_model(config.to_dict()),
     jax.random.key(0),
     config.source.height,
     config.source.width,
   )
-  released.export(
-    folder, released.Released(params, config.to_dict(), 'none', 0, 0)
-  )
+  export.export(folder, export.Released(params, config.to_dict(), 'none', 0, 0))
   return folder
 
 
@@ -232,11 +230,11 @@ def test_a_missing_checkpoint(outputs):
 
 
 def test_a_checkpoint_of_another_architecture(models, outputs, tmp_path):
-  model = released.load(models)
+  model = export.load(models)
   config = smoke.get_config()
   config.model.transformer.width = 96
   other = dataclasses.replace(model, config=config.to_dict())
-  released.export(tmp_path / 'other', other)
+  export.export(tmp_path / 'other', other)
   line = sampled(outputs, tmp_path / 'other', '--source=rooms')
   assert 'another architecture' in line and '64' in line and '96' in line
 
@@ -253,9 +251,9 @@ def test_a_truncated_checkpoint(models, outputs, tmp_path):
 
 
 def test_a_truncated_memory_file(models, outputs, tmp_path):
-  memory = build.make_memory(smoke.get_config(), exact=True)
+  memory = build.make_memory(smoke.get_config().to_dict(), exact=True)
   path = tmp_path / 'memory.safetensors'
-  files.save(path, memory, memory.init(jax.numpy.eye(4)))
+  storage.save(path, memory, memory.init(jax.numpy.eye(4)))
   path.write_bytes(path.read_bytes()[:1000])
   line = sampled(outputs, models, '--source=rooms', f'--memory={path}')
   assert 'memory.safetensors' in line and 'truncated' in line
@@ -264,7 +262,7 @@ def test_a_truncated_memory_file(models, outputs, tmp_path):
 def test_a_memory_of_another_model(models, outputs, tmp_path):
   memory = ViewGrid(entries=3 * 2**4)
   path = tmp_path / 'memory.safetensors'
-  files.save(path, memory, memory.init(jax.numpy.eye(4)))
+  storage.save(path, memory, memory.init(jax.numpy.eye(4)))
   line = sampled(outputs, models, '--source=rooms', f'--memory={path}')
   assert 'the checkpoint that wrote it' in line
 

@@ -10,8 +10,8 @@ import time
 import pytest
 
 from launch.cluster import Coordinates, coordinates, meeting, own_devices
-from mirage_jax.training import metrics
-from mirage_jax.training.checkpoints import load_params
+from mirage_jax.runs import metrics
+from mirage_jax.runs.checkpoints import load_params
 from tests.launch.train_test import (
   QUICK,
   ROOT,

@@ -5,10 +5,10 @@ import ml_collections
 import numpy as np
 import pytest
 
-from launch.runs import Settings, make_run
 from mirage_jax import sharding, trees
-from mirage_jax.training import released
-from mirage_jax.training.checkpoints import Checkpoints
+from mirage_jax.build import make_run
+from mirage_jax.runs import export
+from mirage_jax.runs.checkpoints import Checkpoints
 from tests.launch.meshes_test import make_config
 
 STEPS = 3
@@ -21,20 +21,17 @@ def make(teacher, devices=1, **changes):
     {'teacher': str(teacher), 'teacher_steps': 2}
   )
   config.update_from_flattened_dict(changes)
-  settings = Settings(**config.train.to_dict())
-  return make_run(config, settings, jax.devices()[:devices])
+  return make_run(config.to_dict(), jax.devices()[:devices])
 
 
 @pytest.fixture(scope='module')
 def teacher(tmp_path_factory):
   """A released folder of a model whose layers all matter."""
   folder, config = tmp_path_factory.mktemp('teacher'), make_config('none')
-  run = make_run(config, Settings(**config.train.to_dict()), jax.devices()[:1])
+  run = make_run(config.to_dict(), jax.devices()[:1])
   params = run.init(jax.random.key(7)).params
   params = jax.tree.map(lambda x: np.asarray(x) + 0.02, params)
-  released.export(
-    folder, released.Released(params, config.to_dict(), 'none', 0, 0)
-  )
+  export.export(folder, export.Released(params, config.to_dict(), 'none', 0, 0))
   return folder
 
 
@@ -68,9 +65,7 @@ def test_resumed_is_never_stopped_bit_for_bit(teacher, whole, tmp_path):
 
 def test_the_state_has_no_teacher_in_it(teacher):
   config = make_config('none')
-  alone = make_run(
-    config, Settings(**config.train.to_dict()), jax.devices()[:1]
-  )
+  alone = make_run(config.to_dict(), jax.devices()[:1])
   shapes = [trees.shapes(x.shapes) for x in (alone, make(teacher))]
   assert trees.first_difference(*shapes) is None
 
@@ -104,6 +99,5 @@ def test_unknown_keys_are_named(teacher):
   config.distillation = ml_collections.ConfigDict(
     {'teacher': str(teacher), 'teachr_steps': 2}
   )
-  settings = Settings(**config.train.to_dict())
   with pytest.raises(ValueError, match="key 'distillation.teachr_steps'"):
-    make_run(config, settings, jax.devices()[:1])
+    make_run(config.to_dict(), jax.devices()[:1])

@@ -10,9 +10,11 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from experiments import smoke
-from launch import build, evaluate, suites
-from mirage_jax.models.mirage import init_params
-from mirage_jax.training import released
+from launch import evaluate
+from mirage_jax import build
+from mirage_jax.evaluation import suite_runs
+from mirage_jax.models.world_model import init_params
+from mirage_jax.runs import export
 
 
 @pytest.fixture(scope='module')
@@ -24,10 +26,10 @@ def model(tmp_path_factory):
   config.sampler.steps = 1
   config.memory = {'kind': 'none'}
   size = config.source.height, config.source.width
-  params = init_params(build.make_model(config), jax.random.key(0), *size)
-  released.export(
-    folder, released.Released(params, config.to_dict(), 'none', 0, 0)
+  params = init_params(
+    build.make_model(config.to_dict()), jax.random.key(0), *size
   )
+  export.export(folder, export.Released(params, config.to_dict(), 'none', 0, 0))
   return str(folder)
 
 
@@ -100,7 +102,7 @@ def test_a_suite_of_memories_needs_no_checkpoint(scene, tmp_path, monkeypatch):
       'hash_grid': {'psnr_db': {'mean': 1.0, 'low': 0.0, 'high': 2.0, 'n': 3}}
     }
 
-  monkeypatch.setitem(suites.OTHERS, 'readout', fake)
+  monkeypatch.setitem(suite_runs.OTHERS, 'readout', fake)
   figures = run(suite='readout', source=scene, output=str(tmp_path))
   assert asked == {'entrants': {}, 'source': scene}
   assert figures['readout'] == {'hash_grid': {'psnr_db': 1.0}}
@@ -116,7 +118,7 @@ def test_sources_are_measured_one_after_the_other(tmp_path, monkeypatch):
     interval = {'mean': value, 'low': 0.0, 'high': 3.0, 'n': 3}
     return {'hash_grid': {'psnr_all_db': interval}}
 
-  monkeypatch.setitem(suites.OTHERS, 'readout', fake)
+  monkeypatch.setitem(suite_runs.OTHERS, 'readout', fake)
   found = run(suite='readout', source='rooms,streets*2', output=str(tmp_path))
   for name, value in (('rooms', 1.0), ('streets', 2.0)):
     assert found[name]['readout']['hash_grid']['psnr_all_db'] == value
@@ -131,9 +133,9 @@ def test_suites_of_objects_are_left_out_where_there_are_none(capsys):
     object_id = None
 
   names = ['closed_loop', 'object_position']
-  assert suites.with_objects(names, 'a.npz', [Bare()]) == ['closed_loop']
+  assert suite_runs.with_objects(names, 'a.npz', [Bare()]) == ['closed_loop']
   assert 'object_position: left out, a.npz has no' in capsys.readouterr().out
-  assert suites.with_objects(names, 'rooms', []) == names
+  assert suite_runs.with_objects(names, 'rooms', []) == names
 
 
 def test_all_suites_are_those_that_a_source_has_truth_for():

@@ -10,9 +10,9 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from launch import ingest
-from mirage_jax.data import recordings, transforms
-from mirage_jax.data.folders import read_folder
-from mirage_jax.evaluation import inspection
+from mirage_jax.capture import inspection
+from mirage_jax.data.readers import recordings, transforms
+from mirage_jax.data.readers.folders import read_folder
 from mirage_jax.geometry.clips import Clip, take_frames
 from tests.data import posed_folder
 

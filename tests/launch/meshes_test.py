@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from experiments import smoke
-from launch.runs import Settings, make_run
 from mirage_jax import sharding
+from mirage_jax.build import make_run
 
 STEPS = 3
 
@@ -25,8 +25,7 @@ def run(devices, data=-1, fsdp=1, model=1, **changes):
   """Loss and norm of the gradient of some steps, and the last state."""
   config = make_config(**changes)
   config.mesh.update(data=data, fsdp=fsdp, model=model)
-  settings = Settings(**config.train.to_dict())
-  made = make_run(config, settings, jax.devices()[:devices])
+  made = make_run(config.to_dict(), jax.devices()[:devices])
   state, seen = made.init(jax.random.key(0)), []
   step = sharding.on(made.mesh, made.step)
   for _ in range(STEPS):

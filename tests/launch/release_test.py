@@ -8,9 +8,11 @@ from absl import flags
 from absl.testing import flagsaver
 
 from experiments import smoke
-from launch import build, cards, release
-from mirage_jax.models.mirage import init_params
-from mirage_jax.training import released
+from launch import release
+from mirage_jax import build
+from mirage_jax.evaluation.reports import cards
+from mirage_jax.models.world_model import init_params
+from mirage_jax.runs import export
 
 
 @pytest.fixture
@@ -20,10 +22,12 @@ def model(tmp_path):
   config.memory = {'kind': 'none'}
   config.source.kind = 'rooms,streets*2'
   size = config.source.height, config.source.width
-  params = init_params(build.make_model(config), jax.random.key(0), *size)
+  params = init_params(
+    build.make_model(config.to_dict()), jax.random.key(0), *size
+  )
   folder = tmp_path / 'model'
-  released.export(
-    folder, released.Released(params, config.to_dict(), 'abc123', 7, 3)
+  export.export(
+    folder, export.Released(params, config.to_dict(), 'abc123', 7, 3)
   )
   return folder
 
@@ -48,7 +52,7 @@ def test_a_card_says_what_was_trained_and_measured(model, tmp_path):
     hardware='two cores',
     hours=1.25,
   )
-  again = released.load(folder)
+  again = export.load(folder)
   assert (again.commit, again.steps, again.seed) == ('abc123', 7, 3)
   card = (folder / 'README.md').read_text()
   for words in (

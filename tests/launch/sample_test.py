@@ -10,9 +10,11 @@ from absl.testing import flagsaver
 from PIL import Image
 
 from experiments import smoke
-from launch import build, playing, sample
-from mirage_jax.models.mirage import init_params
-from mirage_jax.training import released
+from launch import sample
+from mirage_jax import build
+from mirage_jax.evaluation import entrants
+from mirage_jax.models.world_model import init_params
+from mirage_jax.runs import export
 
 
 def write_model(folder, **changes):
@@ -22,9 +24,11 @@ def write_model(folder, **changes):
   config.sampler.steps = 1
   config.update(changes)
   size = config.source.height, config.source.width
-  params = init_params(build.make_model(config), jax.random.key(0), *size)
-  about = released.Released(params, config.to_dict(), 'none', 0, 0)
-  released.export(folder, about)
+  params = init_params(
+    build.make_model(config.to_dict()), jax.random.key(0), *size
+  )
+  about = export.Released(params, config.to_dict(), 'none', 0, 0)
+  export.export(folder, about)
   return str(folder)
 
 
@@ -150,11 +154,11 @@ def test_models_of_different_sizes_are_not_compared(models, tmp_path):
   config.source.update(height=16, width=16)
   other = write_model(tmp_path / 'small', source=config.source.to_dict())
   with pytest.raises(ValueError, match='different sizes'):
-    playing.open_entrants([models[1], other])
+    entrants.open_entrants([models[1], other])
 
 
 def test_names_are_short_where_they_differ():
-  assert playing.names_of(['a/x', 'b/y']) == ['x', 'y']
-  assert playing.names_of(['a/x', 'b/x']) == ['a/x', 'b/x']
+  assert entrants.names_of(['a/x', 'b/y']) == ['x', 'y']
+  assert entrants.names_of(['a/x', 'b/x']) == ['a/x', 'b/x']
   with pytest.raises(ValueError, match='twice'):
-    playing.names_of(['a', 'a'])
+    entrants.names_of(['a', 'a'])

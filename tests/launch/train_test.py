@@ -22,12 +22,12 @@ from experiments import (
   rooms_tiny_fast,
   rooms_tiny_window,
 )
-from launch import build
-from launch.runs import Settings
-from mirage_jax import sections, trees
-from mirage_jax.memory import files
-from mirage_jax.training import metrics, optimizer, workdirs
-from mirage_jax.training.checkpoints import load_params
+from mirage_jax import build, sections, trees
+from mirage_jax.memory import storage
+from mirage_jax.runs import metrics, workdirs
+from mirage_jax.runs.checkpoints import load_params
+from mirage_jax.runs.run import Settings
+from mirage_jax.training import optimizer
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENTS = sorted(
@@ -112,11 +112,11 @@ def test_the_window_differs_in_the_memory_alone():
 )
 def test_kernels_are_those_of_the_platform(platform, attention, lookups):
   config = mirage_b.get_config()
-  model = build.make_model(config, platform=platform)
+  model = build.make_model(config.to_dict(), platform=platform)
   assert model.transformer['kernel'] == attention
   assert model.memory.lookup == lookups
   config.memory.lookup = config.model.transformer.kernel = 'plain'
-  model = build.make_model(config, platform=platform)
+  model = build.make_model(config.to_dict(), platform=platform)
   assert {model.transformer['kernel'], model.memory.lookup} == {'plain'}
 
 
@@ -145,11 +145,11 @@ def test_the_student_starts_from_its_teacher():
 def test_the_bench_differs_in_the_memory_alone(memory):
   config = bench.get_config(memory)
   base = bench.get_config()
-  model = build.make_model(config)
-  kind = memory if memory in files.KINDS else None
-  assert type(model.memory) is (files.KINDS[kind] if kind else type(None))
+  model = build.make_model(config.to_dict())
+  kind = memory if memory in storage.KINDS else None
+  assert type(model.memory) is (storage.KINDS[kind] if kind else type(None))
   assert model.alone == (memory == 'frame')
-  build.make_memory(config, exact=True)
+  build.make_memory(config.to_dict(), exact=True)
   for section in ('memory', 'rollout_memory'):
     del config[section], base[section]
   config.model.alone, config.data.context = False, 4
@@ -165,7 +165,7 @@ def test_memories_of_whole_pictures_are_not_of_cells():
   config = bench.get_config('frame_bank')
   config.model.cell = 2
   with pytest.raises(ValueError, match='but a frame_bank keeps whole pictures'):
-    build.make_model(config)
+    build.make_model(config.to_dict())
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory.frame_bank import FrameBank
-from mirage_jax.memory.oracle import Oracle
-from mirage_jax.memory.point_cloud import PointCloud
+from mirage_jax.memory.baselines.frame_bank import FrameBank
+from mirage_jax.memory.baselines.oracle import Oracle
+from mirage_jax.memory.baselines.point_cloud import PointCloud
 from tests.memory.posed_views import make_views
 
 HEIGHT, WIDTH = 8, 10

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from mirage_jax.geometry.clips import Clip
-from mirage_jax.memory.planes import Planes
-from mirage_jax.memory.recurrent import Recurrent
-from mirage_jax.models import cells
-from mirage_jax.models.mirage import Mirage, init_params
-from mirage_jax.models.video import encode_colour, fill_masks
+from mirage_jax.memory.baselines.planes import Planes
+from mirage_jax.memory.baselines.recurrent import Recurrent
+from mirage_jax.models import pixel_groups
+from mirage_jax.models.codec import encode_colour, fill_masks
+from mirage_jax.models.world_model import Mirage, init_params
 from tests.memory.posed_views import make_views
 
 SIZE = 16
@@ -84,10 +84,10 @@ def test_bytes_do_not_grow_and_cells_fit_the_picture(memory):
   assert memory.num_bytes(empty) == memory.num_bytes(full)
   assert (memory.load_factor(empty) == 0).all()
   assert (memory.load_factor(full) > 0).any()
-  cells = read(memory, full).cells
+  pixel_groups = read(memory, full).cells
   side = memory.cell if memory is PLANES else memory.patch
-  assert cells.shape[:3] == (2, SIZE // side, SIZE // side)
-  assert jnp.isfinite(cells).all()
+  assert pixel_groups.shape[:3] == (2, SIZE // side, SIZE // side)
+  assert jnp.isfinite(pixel_groups).all()
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
@@ -126,7 +126,7 @@ def test_planes_are_sums():
   model, params = model_of(PLANES)
   clip = clip_of(1)
   learned = model.apply(params, encode_colour(clip.rgb), method='encode')
-  folded = cells.fold(clip, learned, 1)
+  folded = pixel_groups.fold(clip, learned, 1)
   second = PLANES.observe(both, clip.cameras, *folded)
   left = PLANES.forget(both, second)
   np.testing.assert_allclose(left.planes, written(PLANES, 0).planes, 1e-4, 1e-3)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mirage_jax.memory.hash_grid import HashGrid
-from mirage_jax.memory.observing import Observation
+from mirage_jax.memory.hash_grid.grid import HashGrid
+from mirage_jax.memory.hash_grid.observation import Observation
+from mirage_jax.memory.hash_grid.table import as_float
 from mirage_jax.memory.regions import Box, Sphere
-from mirage_jax.memory.tables import as_float
 
 GRID = HashGrid(
   cell_m=(0.5, 0.125), entries=(2**10, 2**12), exact=True, radius_m=2.0
@@ -19,11 +19,11 @@ write = jax.jit(HashGrid.write, static_argnums=0)
 
 def scattered(points):
   """An observation of bare points, metres."""
-  from mirage_jax.memory import observing
+  from mirage_jax.memory.hash_grid import observation
 
   points = jnp.asarray(points, jnp.float32)
   count = len(points)
-  lattice, contracted = observing._lattices(GRID, points)
+  lattice, contracted = observation._lattices(GRID, points)
   ones = jnp.ones(count, jnp.int32)
   return Observation(
     points=lattice,

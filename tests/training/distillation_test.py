@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from mirage_jax.flow import Sampler, interpolate
-from mirage_jax.models.generate import denoise
-from mirage_jax.models.mirage import Prediction, init_params
+from mirage_jax.models.sampling import denoise
+from mirage_jax.models.world_model import Prediction, init_params
 from mirage_jax.training.distillation import (
   Distillation,
   draw_intervals,

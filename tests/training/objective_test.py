@@ -9,10 +9,10 @@ import pytest
 
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip, take_frames
-from mirage_jax.memory.oracle import Oracle
-from mirage_jax.memory.point_cloud import PointCloud
-from mirage_jax.models.mirage import Mirage, init_params
-from mirage_jax.models.video import fill_masks
+from mirage_jax.memory.baselines.oracle import Oracle
+from mirage_jax.memory.baselines.point_cloud import PointCloud
+from mirage_jax.models.codec import fill_masks
+from mirage_jax.models.world_model import Mirage, init_params
 from mirage_jax.training.objective import LOSSES, Objective
 
 SIZE = 16

@@ -15,8 +15,8 @@ import pytest
 from jax.experimental import multihost_utils
 
 from mirage_jax import sharding, trees
-from mirage_jax.training import checkpoints, integrity, stopping
-from mirage_jax.training.checkpoints import Checkpoints
+from mirage_jax.runs import checkpoints, integrity, stopping
+from mirage_jax.runs.checkpoints import Checkpoints
 from tests.training.fakes import make_batches, make_params, make_training
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -15,13 +15,13 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from mirage_jax import worlds
-from mirage_jax.data import world_source
 from mirage_jax.data.builders.features import clip_features, to_example
 from mirage_jax.data.builders.rendered import rendered
-from mirage_jax.data.doom import source as doom
-from mirage_jax.data.doom.source import DoomConfig
 from mirage_jax.data.progress import Progress
-from mirage_jax.data.world_source import WorldSource
+from mirage_jax.data.sources import world as world_source
+from mirage_jax.data.sources.doom import source as doom
+from mirage_jax.data.sources.doom.source import DoomConfig
+from mirage_jax.data.sources.world import WorldSource
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import WorldConfig
 

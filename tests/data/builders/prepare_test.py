@@ -12,10 +12,10 @@ import pytest
 
 from mirage_jax.data.builders import ClipsConfig, prepare
 from mirage_jax.data.builders.features import from_example, to_example
-from mirage_jax.data.prepared import TfdsSource
 from mirage_jax.data.progress import Progress
-from mirage_jax.data.sources import open_source
-from mirage_jax.data.world_source import WorldSource
+from mirage_jax.data.sources.catalog import open_source
+from mirage_jax.data.sources.tfds import TfdsSource
+from mirage_jax.data.sources.world import WorldSource
 from mirage_jax.worlds import WorldConfig
 
 WORLD = WorldConfig(frames=3, height=8, width=8, rays_per_pixel=1)

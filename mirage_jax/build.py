@@ -1,0 +1,295 @@
+"""Builds every part of an experiment from its settings, as nested dicts.
+
+The composition root: nothing below it sees a config. An experiment's
+`get_config().to_dict()` is what the functions here take.
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from mirage_jax import sections, sharding, trees
+from mirage_jax.data.pipeline import make_pipeline as pipeline
+from mirage_jax.data.sources.catalog import open_source, turns_of
+from mirage_jax.flow import LogitNormal, Sampler
+from mirage_jax.memory.contract import Memory
+from mirage_jax.memory.storage import KINDS
+from mirage_jax.models import pixel_groups
+from mirage_jax.models.video_transformer import VideoTransformer
+from mirage_jax.models.world_model import Mirage, init_params
+from mirage_jax.runs.locate import check_params, open_checkpoint
+from mirage_jax.runs.run import Run
+from mirage_jax.runs.run import Settings as TrainSettings
+from mirage_jax.training.distillation import Distillation
+from mirage_jax.training.objective import Objective
+from mirage_jax.training.optimizer import make_optimizer
+from mirage_jax.training.state import Params, TrainState, create_state
+from mirage_jax.training.step import make_train_step
+
+Settings = Mapping[str, Any]
+
+# What `auto` kernels are; plain elsewhere.
+LOOKUP = {'tpu': 'vmem'}
+ATTENTION = {'tpu': 'flash', 'gpu': 'cudnn'}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Trained:
+  """A trained model.
+
+  Attributes:
+    model: the world model; its memory is exact if it was asked for so.
+    params: its variables.
+    settings: of the experiment that made it.
+  """
+
+  model: Mirage
+  params: Params
+  settings: dict[str, Any]
+
+  @property
+  def window(self) -> tuple[int, int]:
+    """Frames of the window, and frames generated at once."""
+    data = self.settings['data']
+    return data['context'], data['target']
+
+  @property
+  def clip(self) -> int:
+    """Frames of a clip that it was trained on."""
+    return self.settings['source']['frames']
+
+  @property
+  def size(self) -> tuple[int, int]:
+    """Height and width of its frames."""
+    source = self.settings['source']
+    return source['height'], source['width']
+
+
+def make_memory(
+  settings: Settings, exact: bool, platform: str = ''
+) -> Memory | None:
+  """The memory of `settings['memory']`; None for a window model.
+
+  An exact memory is for rollouts, which are longer than the episodes of
+  training: what `rollout_memory` says outranks `memory`.
+
+  Args:
+    settings: of the experiment.
+    exact: see above.
+    platform: what it is to run on, by default what JAX runs on here.
+
+  Raises:
+    ValueError: for an unknown kind.
+  """
+  memory = dict(settings['memory'])
+  kind = memory.pop('kind')
+  if exact:
+    memory |= settings['rollout_memory']
+  if kind == 'none':
+    return None
+  if kind not in KINDS:
+    raise ValueError(f'unknown memory {kind!r}; have none, {", ".join(KINDS)}')
+  model, source = settings['model'], settings['source']
+  cell = model.get('cell', 1)
+  known = {
+    'features': pixel_groups.num_features(cell, model['learned_features']),
+    'exact': exact,
+    'height': source['height'] // cell,
+    'width': source['width'] // cell,
+    'window': settings['data']['context'],
+    'patch': model['patch'],
+    'lookup': _kernel(memory.get('lookup', 'auto'), LOOKUP, platform),
+  }
+  fields = {field.name for field in dataclasses.fields(KINDS[kind])}
+  memory |= {name: known[name] for name in fields & known.keys()}
+  return sections.call(KINDS[kind], 'memory', memory)
+
+
+def make_model(
+  settings: Settings, exact: bool = False, platform: str = ''
+) -> Mirage:
+  """The world model; see `make_memory`."""
+  model = dict(settings['model'])
+  transformer = dict(model['transformer'])
+  sections.check(VideoTransformer, 'model.transformer', transformer)
+  kernel = transformer.get('kernel', 'plain')
+  transformer['kernel'] = _kernel(kernel, ATTENTION, platform)
+  memory = make_memory(settings, exact, platform)
+  made = sections.call(
+    Mirage, 'model', model | {'transformer': transformer, 'memory': memory}
+  )
+  whole = memory is not None and (memory.layers() or not memory.renders)
+  if made.cell > 1 and whole:
+    raise ValueError(
+      f'model.cell is {made.cell}, but a {settings["memory"]["kind"]} keeps '
+      'whole pictures; expected 1'
+    )
+  return made
+
+
+def make_sampler(settings: Settings, steps: int | None = None) -> Sampler:
+  """The sampler of `settings['sampler']`, with other `steps` if given."""
+  sampler = dict(settings['sampler'])
+  if steps is not None:
+    sampler['steps'] = steps
+  return sections.call(Sampler, 'sampler', sampler)
+
+
+def load(
+  checkpoint: str | os.PathLike, exact: bool = True, platform: str = ''
+) -> Trained:
+  """A trained model.
+
+  Args:
+    checkpoint: a workdir, a released folder, or the name of a shipped model.
+    exact: whether memories add integers (order-free) instead of floats.
+    platform: see `make_memory`.
+
+  Raises:
+    FileNotFoundError: there is no such checkpoint.
+    ValueError: it is damaged, or of another architecture.
+  """
+  opened = open_checkpoint(checkpoint)
+  model = make_model(opened.config, exact, platform)
+  trained = Trained(model, opened.params, opened.config)
+  expected = jax.eval_shape(
+    lambda key: init_params(model, key, *trained.size), jax.random.key(0)
+  )
+  check_params(opened.params, expected, checkpoint)
+  return trained
+
+
+def make_source(settings: Settings, split: str = 'train'):
+  """The clips of `settings['source']`."""
+  source = dict(settings['source'])
+  return open_source(source.pop('kind'), split=split, **source)
+
+
+def make_pipeline(settings: Settings, split: str = 'train', **options: int):
+  """The stream of episodes; `options` outrank `settings['data']`."""
+  data = dict(settings['data']) | {'seed': settings['seed']} | options
+  data['source'] = make_source(settings, split)
+  return sections.call(pipeline, 'data', data)
+
+
+def make_teacher(settings: Settings, platform: str = '') -> Trained | None:
+  """The model of `settings['distillation']`; None without such a section.
+
+  Raises:
+    FileNotFoundError: there is no such checkpoint.
+    ValueError: its frames or windows are not those of the experiment.
+  """
+  if 'distillation' not in settings:
+    return None
+  if 'teacher' not in settings['distillation']:
+    raise ValueError(
+      "config key 'distillation.teacher' is missing; add it to the experiment"
+    )
+  name = settings['distillation']['teacher']
+  source, data = settings['source'], settings['data']
+  teacher = load(name, exact=False, platform=platform)
+  theirs = *teacher.size, *teacher.window
+  ours = source['height'], source['width'], data['context'], data['target']
+  if theirs != ours:
+    raise ValueError(
+      f'teacher {name} has (height, width, context, target) {theirs}, this '
+      f'experiment {ours}; expected the same'
+    )
+  return teacher
+
+
+def make_objective(
+  settings: Settings,
+  model: Mirage,
+  teacher: Trained | None = None,
+) -> Callable[..., Any]:
+  """`(params, episode, key) -> (loss, parts)`.
+
+  With a teacher it takes the teacher's parameters, too.
+  """
+  section = dict(settings['objective'])
+  levels = sections.call(LogitNormal, 'objective.levels', section.pop('levels'))
+  sources = turns_of(settings['source']['kind'])
+  section |= {'levels': levels, 'sources': sources}
+  objective = sections.call(Objective, 'objective', section)
+  if teacher is not None:
+    section = dict(settings['distillation'])
+    section |= {'objective': objective, 'sampler': make_sampler(settings)}
+    section['teacher'] = teacher.model
+    objective = sections.call(Distillation, 'distillation', section)
+  return functools.partial(objective, model)
+
+
+def make_run(
+  settings: Settings,
+  devices: Sequence[jax.Device] | None = None,
+) -> Run:
+  """Puts an experiment together; nothing is written or computed yet.
+
+  Args:
+    settings: of the experiment.
+    devices: what to train on; None = all.
+  """
+  train = sections.call(TrainSettings, 'train', settings['train'])
+  update = sections.call(make_optimizer, 'optimizer', settings['optimizer'])
+  sections.check(sharding.make_mesh, 'mesh', settings['mesh'])
+  mesh = sharding.make_mesh(**settings['mesh'], devices=devices)
+  platform = mesh.devices.flat[0].platform
+  model = make_model(settings, platform=platform)
+  teacher = make_teacher(settings, platform)
+  init = make_init(settings, model, update, train.ema > 0)
+  shapes = jax.eval_shape(init, jax.random.key(settings['seed']))
+  shardings = sharding.parameter_shardings(mesh, shapes)
+  step = make_train_step(
+    make_objective(settings, model, teacher),
+    update,
+    seed=settings['seed'],
+    ema=train.ema,
+    compute_dtype=jnp.dtype(train.precision),
+    accumulate=train.accumulate,
+    state_sharding=shardings,
+  )
+  batches = make_pipeline(
+    settings,
+    process_index=jax.process_index(),
+    process_count=jax.process_count(),
+  )
+  return Run(
+    model=model,
+    mesh=mesh,
+    settings=train,
+    init=jax.jit(init, out_shardings=shardings),
+    shapes=trees.shapes(shapes, shardings),
+    step=step,
+    place=functools.partial(sharding.place_batch, mesh),
+    batches=iter(batches),
+    frozen=() if teacher is None else (teacher.params,),
+  )
+
+
+def make_init(
+  settings: Settings,
+  model: Mirage,
+  update: Any,
+  ema: bool,
+) -> Callable[[jax.Array], TrainState]:
+  """`key -> state` before the first step."""
+
+  def init(key: jax.Array) -> TrainState:
+    source = settings['source']
+    params = init_params(model, key, source['height'], source['width'])
+    return create_state(params, update, ema)
+
+  return init
+
+
+def _kernel(kernel: str, kernels: Mapping[str, str], platform: str) -> str:
+  """The kernel of that name, or the one that is best on a platform."""
+  if kernel != 'auto':
+    return kernel
+  return kernels.get(platform or jax.default_backend(), 'plain')

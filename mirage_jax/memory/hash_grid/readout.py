@@ -1,0 +1,81 @@
+"""Reading a hash grid: two passes of rays over its surfels.
+
+The first pass marches the evidence of the coarse levels and finds where along
+a ray surfaces may be; the second looks there at the finest level that the
+pixel can resolve. Places are found without gradients: they flow through the
+features alone.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from mirage_jax.geometry import cameras as pinhole
+from mirage_jax.geometry.rendering import composite, composite_weights
+from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.hash_grid import confidence, ray_marching, surfels, table
+from mirage_jax.memory.tables import sharded
+
+
+def read(config, state, cameras, height: int, width: int) -> Readout:
+  """What the state shows of cameras `[t]`; see `HashGrid.read`."""
+  _check_overflow(state)
+  cameras = pinhole.relative_to(cameras, state.frame)
+  origins, directions = pinhole.rays(cameras, height, width)
+  pixel_m = 1 / (cameras.intrinsics[:, 0, None, None] * width)
+  shape = origins.shape[:-1]
+  rays = jax.lax.stop_gradient(
+    ray_marching.Rays(
+      origins.reshape(-1, 3),
+      directions.reshape(-1, 3),
+      jnp.broadcast_to(pixel_m, shape).reshape(-1),
+    )
+  )
+  cast = lambda state, rays: _cast(config, state, rays)
+  if config.sharded:
+    count = len(rays.pixel_m)
+    rays = jax.tree.map(_even, rays)
+    takes, gives = (table.specs(), sharded.DIVIDED), sharded.DIVIDED
+    seen = sharded.divide(cast, takes, gives)(state, rays)
+    seen = jax.tree.map(lambda x: x[:count], seen)
+  else:
+    seen = cast(state, rays)
+  return jax.tree.map(lambda x: x.reshape(*shape, *x.shape[1:]), seen)
+
+
+def _even(x):
+  """Rays that all parts have as many of; the last are repeated."""
+  missing = -len(x) % sharded.num_parts()
+  return jnp.concatenate([x, jnp.repeat(x[-1:], missing, axis=0)])
+
+
+def _cast(config, state, rays) -> Readout:
+  """What the state shows along rays, `[r, ...]`."""
+  features, surfaces = surfels.prepare(config, state)
+  surfaces = jax.lax.stop_gradient(surfaces)
+  hits = jax.lax.stop_gradient(ray_marching.march(config, surfaces, rays))
+  samples = surfels.look(config, features, surfaces, rays, hits)
+  weights, passing = composite_weights(samples.alpha)
+  opacity = 1 - passing
+  share = weights / jnp.maximum(opacity, 1e-6)[:, None]
+  depth = (share * samples.depth_m).sum(-1)
+  sure = confidence.estimate(config, share, samples, opacity, depth, hits)
+  lost = jnp.where(state.overflow, jnp.nan, 1.0)
+  return Readout(
+    features=lost * composite(share, samples.features),
+    depth_m=lost * depth,
+    opacity=lost * opacity,
+    confidence=lost * sure,
+  )
+
+
+def _check_overflow(state):
+  """Raises ValueError if a sum has left its range (NaN instead under jit)."""
+  # NumPy, because a constant that a jitted function closes over is no tracer
+  # but what jnp makes of it is.
+  known = not isinstance(state.overflow, jax.core.Tracer)
+  if known and np.asarray(state.overflow).any():
+    raise ValueError(
+      'a sum of this memory left its range; what it holds is wrong: '
+      'start a new one, or forget before writing more'
+    )

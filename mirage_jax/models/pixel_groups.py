@@ -1,0 +1,82 @@
+"""Pictures at the resolution of a memory: a point for each cell of pixels.
+
+A point of a cell of c x c pixels carries its mean colour, the colours of its
+pixels, and their depths relative to its own: [mean colour (3), c^2 times colour
+and log depth ratio (4), learned features]. With c = 1 it is [colour, learned
+features].
+"""
+
+import dataclasses
+
+import jax.numpy as jnp
+
+from mirage_jax.arrays import Array, Float
+from mirage_jax.geometry.clips import Clip
+from mirage_jax.memory.contract import Readout
+from mirage_jax.models import codec
+from mirage_jax.nn.embeddings import patchify, unpatchify
+
+
+def num_features(cell: int, learned: int) -> int:
+  """Features of a point with so many learned ones."""
+  return 3 + learned + (4 * cell**2 if cell > 1 else 0)
+
+
+def fold(
+  clip: Clip, learned: Float[Array, 't y x l'], cell: int
+) -> tuple[
+  Float[Array, 't y x'], Float[Array, 't y x f'], Float[Array, 't y x']
+]:
+  """What is written of frames `[t]` of y c by x c pixels.
+
+  Args:
+    clip: the frames.
+    learned: features of the cells.
+    cell: pixels along a side of a cell, c.
+
+  Returns:
+    z-depth of the pixel in the middle of each cell, features, and weight: 0
+    where that pixel may not enter a static field, or anything moves.
+  """
+  rgb = codec.encode_colour(clip.rgb)
+  weight = codec.static_weight(clip)
+  if cell == 1:
+    return clip.depth_m, jnp.concatenate([rgb, learned], axis=-1), weight
+  t, y, x = learned.shape[:3]
+  middle = slice(cell // 2, None, cell)
+  depth = clip.depth_m[:, middle, middle]
+  weight = weight[:, middle, middle]
+  if clip.dynamic is not None:
+    moving = clip.dynamic.reshape(t, y, cell, x, cell).any((2, 4))
+    weight = weight * (1 - moving.astype(jnp.float32))
+  own = jnp.repeat(jnp.repeat(depth, cell, axis=1), cell, axis=2)
+  known = (own > 0) & (clip.depth_m > 0)
+  ratio = jnp.where(known, clip.depth_m / jnp.where(known, own, 1), 1)
+  detail = jnp.concatenate(
+    [rgb, jnp.clip(jnp.log(ratio), -1, 1)[..., None]], axis=-1
+  )
+  detail = patchify(detail, cell).reshape(t, y, x, -1)
+  mean = detail.reshape(t, y, x, cell**2, 4)[..., :3].mean(-2)
+  return depth, jnp.concatenate([mean, detail, learned], axis=-1), weight
+
+
+def unfold(readout: Readout, cell: int) -> Readout:
+  """A reading `[t, y, x]` of cells as one of pixels `[t, y c, x c]`."""
+  if cell == 1:
+    return readout
+  t, y, x = readout.depth_m.shape
+
+  def spread(image):
+    return jnp.repeat(jnp.repeat(image, cell, axis=1), cell, axis=2)
+
+  last = 3 + 4 * cell**2
+  detail = readout.features[..., 3:last].reshape(t, y * x, -1)
+  detail = unpatchify(detail, cell, y * cell, x * cell)
+  learned = spread(readout.features[..., last:])
+  return dataclasses.replace(
+    readout,
+    features=jnp.concatenate([detail[..., :3], learned], axis=-1),
+    depth_m=spread(readout.depth_m) * jnp.exp(detail[..., 3]),
+    opacity=spread(readout.opacity),
+    confidence=spread(readout.confidence),
+  )
