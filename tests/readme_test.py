@@ -1,4 +1,4 @@
-"""The Python of the README runs as it stands."""
+"""The Python of README and docs runs as it stands."""
 
 import pathlib
 import re
@@ -14,28 +14,27 @@ from mirage_jax.data.sources import catalog
 from mirage_jax.geometry.clips import take_frames
 from mirage_jax.memory import storage
 
-README = pathlib.Path(__file__).parents[1] / 'README.md'
+ROOT = pathlib.Path(__file__).parents[1]
 MOST_LINES = 30
 
 
-def blocks(heading: str) -> list[str]:
-  """The Python blocks of a section."""
-  text = README.read_text(encoding='utf-8')
-  section = text.split(f'\n## {heading}\n')[1].split('\n## ')[0]
-  return re.findall(r'```python\n(.*?)```', section, re.DOTALL)
+def blocks(page: str) -> list[str]:
+  """The Python blocks of a page."""
+  text = (ROOT / page).read_text(encoding='utf-8')
+  return re.findall(r'```python\n(.*?)```', text, re.DOTALL)
 
 
 @pytest.fixture
 def added(monkeypatch, tmp_path):
-  """What the examples of "Adding things" define; unknown again after."""
+  """Names that docs/extending.md defines; unknown again after the test."""
   monkeypatch.setattr(storage, 'KINDS', dict(storage.KINDS))
   monkeypatch.setattr(build, 'KINDS', storage.KINDS)
   monkeypatch.setattr(catalog, 'ADDED', dict(catalog.ADDED))
   monkeypatch.chdir(tmp_path)
   names = {'__name__': 'readme'}
-  for block in blocks('Adding things'):
+  for block in blocks('docs/extending.md'):
     assert len(block.splitlines()) < MOST_LINES
-    exec(compile(block, 'README.md', 'exec'), names)
+    exec(compile(block, 'extending.md', 'exec'), names)
   return names
 
 
@@ -77,7 +76,7 @@ def test_an_added_experiment_trains_and_its_world_is_saved(added):
 @pytest.mark.slow
 def test_a_world_in_python(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  (block,) = blocks('In Python')
+  (block,) = blocks('README.md')
   names = {}
   exec(compile(block, 'README.md', 'exec'), names)
   assert (tmp_path / 'room.ply').stat().st_size > 10_000
