@@ -20,17 +20,19 @@ from absl import flags, logging
 
 from launch.program import run_program
 from mirage_jax.data.sources.catalog import parts_of
-from mirage_jax.evaluation import suite_notes, suite_runs
+from mirage_jax.evaluation import runner
 from mirage_jax.evaluation.entrants import Entrant, flag_list, open_entrants
 from mirage_jax.evaluation.metrics import perceptual
-from mirage_jax.evaluation.reports import tables as reports
-from mirage_jax.evaluation.stages import Setting
+from mirage_jax.evaluation.reports import tables
+from mirage_jax.evaluation.reports.tables import Table
+from mirage_jax.evaluation.suite import Found, Setting, Suite
+from mirage_jax.evaluation.suites import SUITES
 from mirage_jax.io import staged
 
 _SUITE = flags.DEFINE_string(
   'suite',
   'closed_loop,exploration,own_return',
-  f'Some of {", ".join(suite_runs.NAMES)} with commas between them, or all '
+  f'Some of {", ".join(SUITES)} with commas between them, or all '
   '(but robustness).',
 )
 _CHECKPOINT = flags.DEFINE_string(
@@ -82,26 +84,26 @@ def main(_) -> dict[str, Any]:
   """Runs the suites that the flags name and returns their main figures."""
   logging.set_verbosity(logging.ERROR)
   sources = [source for source, _ in parts_of(_SOURCE.value)]
-  names = {source: choose_suites(_SUITE.value, source) for source in sources}
+  suites = {source: choose_suites(_SUITE.value, source) for source in sources}
   if _OUTPUT.value is None:
     raise ValueError('--output is missing; give a folder for the results')
   for flag in (_EPISODES, _BATCH, _OBSERVED):
     if flag.value < 1:
       raise ValueError(f'--{flag.name}={flag.value}; expected 1 or more')
   output = pathlib.Path(_OUTPUT.value)
-  entrants = open_asked([name for each in names.values() for name in each])
+  entrants = open_asked([suite for each in suites.values() for suite in each])
   if len(sources) == 1:
-    return measure(names[sources[0]], sources[0], entrants, output)
+    return measure(suites[sources[0]], sources[0], entrants, output)
   folders = folders_of(sources)
   found = {
-    folder: measure(names[source], source, entrants, output / folder)
+    folder: measure(suites[source], source, entrants, output / folder)
     for folder, source in zip(folders, sources, strict=True)
   }
   texts = [
     f'## {folder}\n\n{(output / folder / SUMMARY).read_text(encoding="utf-8")}'
     for folder in folders
   ]
-  reports.write_text(output / SUMMARY, '\n'.join(texts))
+  tables.write_text(output / SUMMARY, '\n'.join(texts))
   return found
 
 
@@ -121,7 +123,7 @@ def folders_of(sources: Sequence[str]) -> list[str]:
 
 
 def measure(
-  names: Sequence[str],
+  suites: Sequence[Suite],
   source: str,
   entrants: Mapping[str, Entrant],
   output: pathlib.Path,
@@ -140,33 +142,28 @@ def measure(
     split=_SPLIT.value,
   )
   figures = {}
-  for group in suite_runs.groups(names):
-    print(f'{", ".join(group)}: starting', flush=True)
+  for group in runner.groups(suites):
+    print(f'{", ".join(x.name for x in group)}: starting', flush=True)
     for name, table in run_group(group, setting, entrants, output).items():
-      figures[name] = reports.headline(table)
+      figures[name] = tables.headline(table)
   return {'metrics': str(output / 'metrics.json'), **figures}
 
 
-def choose_suites(text: str, source: str) -> list[str]:
-  """The suites that a flag names; `all` are those that a source has truth for.
+def choose_suites(text: str, source: str) -> list[Suite]:
+  """Looks up the suites of `--suite`; `all` needs ground truth of the source.
 
   Raises:
     ValueError: for an unknown one, or none.
   """
-  names = suite_runs.all_of(source) if text == 'all' else flag_list(text)
-  unknown = [name for name in names if name not in suite_runs.NAMES]
-  if unknown or not names:
-    raise ValueError(
-      f"unknown suite '{','.join(unknown)}'; have "
-      f'{", ".join(suite_runs.NAMES)}, all'
-    )
-  return names
+  return (
+    runner.all_of(source) if text == 'all' else runner.named(flag_list(text))
+  )
 
 
-def open_asked(names: list[str]) -> dict[str, Entrant]:
-  """The checkpoints, which suites of models need and others may have."""
+def open_asked(suites: Sequence[Suite]) -> dict[str, Entrant]:
+  """Opens the checkpoints, which suites of models need and others may have."""
   checkpoints = flag_list(_CHECKPOINT.value)
-  needed = [name for name in names if name in suite_runs.NEED_MODELS]
+  needed = any(suite.needs_models for suite in suites)
   if needed:
     perceptual.check_installed()
   if checkpoints or needed:
@@ -175,43 +172,44 @@ def open_asked(names: list[str]) -> dict[str, Entrant]:
 
 
 def run_group(
-  names: Sequence[str],
+  group: Sequence[Suite],
   setting: Setting,
   entrants: Mapping[str, Entrant],
   output: pathlib.Path,
-) -> dict[str, reports.Suite]:
-  """Runs suites that are played together and writes what they found."""
+) -> dict[str, Table]:
+  """Runs suites that are played together; writes figures and pictures."""
   with staged(output) as folder:
-    found = suite_runs.run(names, setting, entrants, folder)
-    texts = {name: describe(name, setting, x) for name, x in found.items()}
+    found = runner.run(group, setting, entrants, folder)
+    texts = {
+      name: describe(SUITES[name], setting, x) for name, x in found.items()
+    }
     for name, text in texts.items():
-      reports.write_text(folder / f'{name}.md', text)
-  tables = {name: x.table for name, x in found.items()}
-  every = reports.write_metrics(output / 'metrics.json', tables)
-  summary = reports.overview(every, suite_notes.MAIN)
-  reports.write_text(output / SUMMARY, summary)
+      tables.write_text(folder / f'{name}.md', text)
+  figures = {name: x.table for name, x in found.items()}
+  every = tables.write_metrics(output / 'metrics.json', figures)
+  main = {name: suite.main for name, suite in SUITES.items()}
+  tables.write_text(output / SUMMARY, tables.overview(every, main))
   for text in texts.values():
     print(text, flush=True)
-  return tables
+  return figures
 
 
-def describe(name: str, setting: Setting, found: suite_runs.Found) -> str:
-  """A suite's report: what was done, the tables, and what they say."""
-  parts = [f'## {name} ({setting.source})']
-  if name in suite_runs.NEED_MODELS:
+def describe(suite: Suite, setting: Setting, found: Found) -> str:
+  """Writes a suite's report: question, conditions, meaning, tables, remarks."""
+  parts = [f'## {suite.name} ({setting.source})', suite.question]
+  if suite.needs_models:
     split = '' if setting.split == 'all' else f', split {setting.split}'
     parts.append(
       f'{setting.episodes} episodes of {setting.frames} frames, '
-      f'{setting.observed} observed (own_return: a window), seed '
-      f'{setting.seed}{split}.'
+      f'{setting.observed} observed (own_return: the context frames alone), '
+      f'seed {setting.seed}{split}.'
     )
-  parts += [suite_notes.NOTES[name]] if name in suite_notes.NOTES else []
+  parts += [suite.note] if suite.note else []
   if found.facts:
     facts = [f'{v:g} {k.replace("_", " ")}' for k, v in found.facts.items()]
     parts.append(f'Counted: {", ".join(facts)}.')
-  parts.append(reports.markdown_table(found.table))
-  if name == 'exploration':
-    parts += reports.remarks(found.table)
+  parts.append(tables.markdown_table(found.table))
+  parts += suite.remarks(found.table)
   return '\n\n'.join(parts) + '\n'
 
 

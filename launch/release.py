@@ -7,7 +7,6 @@ the model's card, `README.md`, with what `--metrics` measured.
 """
 
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
@@ -73,14 +72,14 @@ def main(_) -> dict[str, Any]:
   }
 
 
-def read_metrics(path: str) -> dict[str, tables.Suite]:
-  """The tables of a `metrics.json`.
+def read_metrics(path: str) -> dict[str, tables.Table]:
+  """Reads the tables of a `metrics.json`.
 
   Raises:
     ValueError: it is none.
   """
   try:
-    return json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
+    return tables.read_metrics(path)
   except (OSError, ValueError) as error:
     raise ValueError(
       f'--metrics={path} cannot be read ({error}); expected a metrics.json of '

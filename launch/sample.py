@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags, logging
 
 from launch.program import run_program
-from mirage_jax.evaluation import episodes
+from mirage_jax.evaluation import closed_loop, controls, episodes
 from mirage_jax.evaluation.closed_loop import (
   Contest,
   Example,
@@ -28,7 +28,7 @@ from mirage_jax.evaluation.closed_loop import (
 from mirage_jax.evaluation.entrants import Entrant, flag_list, open_entrants
 from mirage_jax.evaluation.metrics import statistics
 from mirage_jax.evaluation.reports import videos
-from mirage_jax.evaluation.suites import protocols
+from mirage_jax.evaluation.suites.closed_loop import ClosedLoop
 from mirage_jax.io import staged
 from mirage_jax.memory.storage import save
 
@@ -101,7 +101,7 @@ def main(_) -> dict[str, Any]:
     made, known = open_scenes(request)
     contest = make_contest(entrants, len(made))
     scored = known and any(np.any(clip.depth_m > 0) for clip in made)
-    result = protocols.closed_loop(made, contest) if scored else None
+    result = score(made, contest) if scored else None
     example = result.examples[0] if result else play(made, contest)
     scores = summarise(result, entrants)
     write(folder, example, entrants, scores)
@@ -166,6 +166,13 @@ def play(made: list, contest: Contest) -> Example:
   truth = jax.tree.map(lambda x: x[0], clips)
   mask = np.zeros(truth.depth_m[contest.observed :].shape, bool)
   return Example(truth, contest.observed, mask, rollouts)
+
+
+def score(made: list, contest: Contest) -> Result:
+  """Plays the closed loop, with the baselines beside the checkpoints."""
+  scores = {'closed_loop': ClosedLoop()}
+  played = closed_loop.play(made, contest, scores, controls.CONTROLS)
+  return played['closed_loop']
 
 
 def summarise(

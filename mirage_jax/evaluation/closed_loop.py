@@ -10,7 +10,10 @@ import numpy as np
 
 from mirage_jax.arrays import Array, Key
 from mirage_jax.evaluation.metrics import visibility
-from mirage_jax.evaluation.metrics.statistics import Interval, Sampled
+from mirage_jax.evaluation.metrics.statistics import (
+  BootstrapStatistic,
+  Interval,
+)
 from mirage_jax.evaluation.rollouts import Player, Rollout, check_observed
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.models.codec import fill_masks
@@ -19,7 +22,21 @@ from mirage_jax.progress import Progress
 # (clips [b, s], number observed, key) -> the clips as players see them.
 Disturbance = Callable[[Clip, int, Key[jax.Array, '']], Clip]
 Values = dict[str, dict[str, np.ndarray]]
-Curve = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+  """Lines of entrants in one plot.
+
+  Attributes:
+    y_label: of the vertical axis.
+    x_label: of the horizontal axis.
+    lines: `(x, y)` by name.
+  """
+
+  y_label: str
+  x_label: str
+  lines: Mapping[str, tuple[np.ndarray, np.ndarray]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +84,7 @@ class Result:
     intervals: figures that are not means over episodes.
     sampled: figures that are not means either, with their resamples, so that
       models can be compared.
-    curves: `{curve: {player: (x, y)}}`.
+    curves: by the name of their plot.
     examples: for videos.
     facts: numbers that describe the episodes.
   """
@@ -76,7 +93,7 @@ class Result:
   intervals: dict[str, dict[str, Interval]] = dataclasses.field(
     default_factory=dict
   )
-  sampled: dict[str, dict[str, Sampled]] = dataclasses.field(
+  sampled: dict[str, dict[str, BootstrapStatistic]] = dataclasses.field(
     default_factory=dict
   )
   curves: dict[str, Curve] = dataclasses.field(default_factory=dict)

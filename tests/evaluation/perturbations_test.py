@@ -16,11 +16,12 @@ from mirage_jax.evaluation.suites import (
   object_consistency,
   object_position,
   own_return,
-  protocols,
 )
+from mirage_jax.evaluation.suites.closed_loop import ClosedLoop
+from mirage_jax.evaluation.suites.exploration import Exploration
 from mirage_jax.geometry.clips import take_frames
+from tests.evaluation.suites.closed_loop_test import contest
 from tests.evaluation.suites.object_consistency_test import BOXES, SOURCE
-from tests.evaluation.suites.protocols_test import contest
 
 PIXEL_M = 0.25  # 4 m / (0.5 * 32), on the painted sphere
 SHIFTS_M, BLURS, NOISES = (0.1, 0.25, 0.5, 1.0), (1, 2, 4), (10, 30, 90)
@@ -101,11 +102,11 @@ def played():
   }
   setting = contest(players=players, windows=[(1, 3)], episodes=4, batch=4)
   scores = {
-    'closed_loop': protocols.ClosedLoop(),
+    'closed_loop': ClosedLoop(),
     'memory_gain': memory_gain.MemoryGain(),
     'object_consistency': object_consistency.ObjectConsistency(),
     'object_position': object_position.ObjectPosition(),
-    'exploration': protocols.Exploration(),
+    'exploration': Exploration(),
     'own_return': own_return.OwnReturn(),
   }
   return closed_loop.play(SOURCE, setting, scores, {})

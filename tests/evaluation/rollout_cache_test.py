@@ -9,7 +9,7 @@ from mirage_jax.evaluation import rollout_cache
 from mirage_jax.evaluation.closed_loop import load_clips
 from mirage_jax.evaluation.rollouts import Rollout
 from tests.evaluation.suites.calibration_test import knowing, silent
-from tests.evaluation.suites.protocols_test import SOURCE
+from tests.evaluation.suites.closed_loop_test import SOURCE
 
 CLIPS = load_clips(SOURCE, [0, 1])
 

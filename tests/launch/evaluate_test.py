@@ -1,5 +1,6 @@
 """Evaluation in process, with an untrained model and a tiny folder."""
 
+import dataclasses
 import json
 
 import jax
@@ -12,7 +13,8 @@ from PIL import Image
 from experiments import smoke
 from launch import evaluate
 from mirage_jax import build
-from mirage_jax.evaluation import suite_runs
+from mirage_jax.evaluation import runner, suites
+from mirage_jax.geometry.clips import Clip
 from mirage_jax.models.world_model import init_params
 from mirage_jax.runs import export
 
@@ -93,6 +95,30 @@ def test_a_closed_loop_suite_leaves_tables_plots_and_videos(
   assert oracle['mean'] > 25 > model_score['mean'] and oracle['n'] >= 1
 
 
+# A module that adds a suite.
+MODULE = """
+from mirage_jax.evaluation.suite import Suite
+
+def evaluate(setting, entrants, folder):
+  half = {'mean': 0.5, 'low': 0.5, 'high': 0.5, 'n': 1}
+  return {'still': {'change': half}}
+
+SUITE = Suite(
+  name='flicker',
+  question='Do still scenes flicker?',
+  main=('change',),
+  run=evaluate,
+)
+"""
+
+
+def replace_run(monkeypatch, name, run):
+  """Lets a suite run something else, everywhere that it is known."""
+  replaced = dict(suites.SUITES)
+  replaced[name] = dataclasses.replace(replaced[name], run=run)
+  monkeypatch.setattr(runner, 'SUITES', replaced)
+
+
 def test_a_suite_of_memories_needs_no_checkpoint(scene, tmp_path, monkeypatch):
   asked = {}
 
@@ -102,7 +128,7 @@ def test_a_suite_of_memories_needs_no_checkpoint(scene, tmp_path, monkeypatch):
       'hash_grid': {'psnr_db': {'mean': 1.0, 'low': 0.0, 'high': 2.0, 'n': 3}}
     }
 
-  monkeypatch.setitem(suite_runs.OTHERS, 'readout', fake)
+  replace_run(monkeypatch, 'readout', fake)
   figures = run(suite='readout', source=scene, output=str(tmp_path))
   assert asked == {'entrants': {}, 'source': scene}
   assert figures['readout'] == {'hash_grid': {'psnr_db': 1.0}}
@@ -118,7 +144,7 @@ def test_sources_are_measured_one_after_the_other(tmp_path, monkeypatch):
     interval = {'mean': value, 'low': 0.0, 'high': 3.0, 'n': 3}
     return {'hash_grid': {'psnr_all_db': interval}}
 
-  monkeypatch.setitem(suite_runs.OTHERS, 'readout', fake)
+  replace_run(monkeypatch, 'readout', fake)
   found = run(suite='readout', source='rooms,streets*2', output=str(tmp_path))
   for name, value in (('rooms', 1.0), ('streets', 2.0)):
     assert found[name]['readout']['hash_grid']['psnr_all_db'] == value
@@ -129,13 +155,31 @@ def test_sources_are_measured_one_after_the_other(tmp_path, monkeypatch):
 
 
 def test_suites_of_objects_are_left_out_where_there_are_none(capsys):
-  class Bare:
-    object_id = None
-
-  names = ['closed_loop', 'object_position']
-  assert suite_runs.with_objects(names, 'a.npz', [Bare()]) == ['closed_loop']
+  bare = Clip(
+    rgb=np.zeros((1, 2, 2, 3), np.uint8),
+    depth_m=np.ones((1, 2, 2)),
+    intrinsics=np.ones((1, 4)),
+    world_from_camera=np.eye(4)[None],
+    time_s=np.zeros(1),
+  )
+  both = runner.named(['closed_loop', 'object_position'])
+  assert runner.with_objects(both, 'a.npz', [bare]) == both[:1]
   assert 'object_position: left out, a.npz has no' in capsys.readouterr().out
-  assert suite_runs.with_objects(names, 'rooms', []) == names
+  assert runner.with_objects(both, 'rooms', []) == both
+
+
+def test_a_suite_is_one_module(tmp_path, monkeypatch):
+  (tmp_path / 'flicker.py').write_text(MODULE)
+  monkeypatch.setattr(suites, '__path__', [*suites.__path__, str(tmp_path)])
+  found = suites.find_suites()
+  assert found.keys() - suites.SUITES.keys() == {'flicker'}
+  monkeypatch.setattr(runner, 'SUITES', found)
+  monkeypatch.setattr(evaluate, 'SUITES', found)
+  figures = run(suite='flicker', source='rooms', output=str(tmp_path / 'out'))
+  assert figures['flicker'] == {'still': {'change': 0.5}}
+  report = (tmp_path / 'out' / 'flicker.md').read_text()
+  assert 'Do still scenes flicker?' in report
+  assert '| still | 0.500 |' in (tmp_path / 'out' / 'summary.md').read_text()
 
 
 def test_all_suites_are_those_that_a_source_has_truth_for():

@@ -9,7 +9,7 @@ real set's spread.
 import numpy as np
 
 from mirage_jax.arrays import Array, Float, Int
-from mirage_jax.evaluation.metrics.statistics import Sampled
+from mirage_jax.evaluation.metrics.statistics import BootstrapStatistic
 
 KERNEL_RESAMPLES, FRECHET_RESAMPLES = 1000, 200
 
@@ -53,7 +53,7 @@ def kernel_distance(
   generated: Float[Array, 'n f'],
   episode: Int[Array, 'n'],
   seed: int = 0,
-) -> Sampled:
+) -> BootstrapStatistic:
   """Kernel distance of generated from real features (KID, Binkowski 2018).
 
   Squared MMD with the cubic kernel over pairs of different episodes; may be
@@ -84,7 +84,7 @@ def kernel_distance(
   weights = _draws(len(starts), KERNEL_RESAMPLES, seed)
   form = lambda m: np.einsum('ri,ij,rj->r', weights, m, weights)
   values = form(total) / np.maximum(form(pairs), 1e-9)
-  return Sampled(values[0], values[1:], len(starts))
+  return BootstrapStatistic(values[0], values[1:], len(starts))
 
 
 def frechet_distance(
@@ -93,7 +93,7 @@ def frechet_distance(
   episode: Int[Array, 'n'],
   seed: int = 0,
   components: int = 64,
-) -> Sampled:
+) -> BootstrapStatistic:
   """Frechet distance of Gaussians fitted to both sets (Heusel et al. 2017).
 
   Taken in the leading principal components of the real set. Biased upwards for
@@ -123,7 +123,8 @@ def frechet_distance(
     count = weight @ sizes
     sums = [np.tensordot(weight, part, 1) for part in parts]
     values.append(_frechet(count, *sums))
-  return Sampled(values[0], np.array(values[1:]), len(episode))
+  samples = np.array(values[1:])
+  return BootstrapStatistic(values[0], samples, len(episode), positive=True)
 
 
 def _frechet(

@@ -6,7 +6,7 @@ import numpy as np
 
 from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.evaluation.metrics import distributions, perceptual
-from mirage_jax.evaluation.metrics.statistics import Sampled
+from mirage_jax.evaluation.metrics.statistics import BootstrapStatistic
 
 
 class FeatureSets:
@@ -56,7 +56,7 @@ class FeatureSets:
 
   def distances(
     self, prefix: str = '', averaged: bool = False
-  ) -> dict[str, dict[str, Sampled]]:
+  ) -> dict[str, dict[str, BootstrapStatistic]]:
     """`kid` and `frechet` of every player, their names after `prefix`.
 
     Args:

@@ -16,31 +16,33 @@ from mirage_jax.arrays import Array, Float
 
 
 @dataclasses.dataclass(frozen=True)
-class Sampled:
-  """A figure that is no mean, with its bootstrap resamples.
+class BootstrapStatistic:
+  """A statistic that is no mean, with its bootstrap replicates.
 
-  Its intervals are freed of what resampling adds to every resample.
+  Intervals are re-centred, which removes the bias of resampling.
 
   Attributes:
     value: of all episodes.
     samples: `[r]` of resampled ones; the same draws for every player.
     n: what it was made of.
+    positive: whether it cannot be 0, so that relative changes have a meaning.
   """
 
   value: float
   samples: Float[np.ndarray, 'r']
   n: int
+  positive: bool = False
 
   def interval(self) -> 'Interval':
     """The figure with its 95 % interval."""
     return _about(self.value, self.samples, self.n)
 
-  def minus(self, other: 'Sampled') -> 'Interval':
+  def minus(self, other: 'BootstrapStatistic') -> 'Interval':
     """Interval of the difference, resample by resample."""
     samples = self.samples - other.samples
     return _about(self.value - other.value, samples, self.n)
 
-  def change_from(self, other: 'Sampled') -> 'Interval':
+  def change_from(self, other: 'BootstrapStatistic') -> 'Interval':
     """Interval of this over the other, minus 1; for positive figures."""
     samples = self.samples / other.samples - 1
     return _about(self.value / other.value - 1, samples, self.n)

@@ -5,9 +5,9 @@ from typing import Any
 
 from mirage_jax import trees
 from mirage_jax.data.sources.catalog import parts_of
-from mirage_jax.evaluation import suite_notes
 from mirage_jax.evaluation.reports import tables
-from mirage_jax.evaluation.reports.tables import Suite
+from mirage_jax.evaluation.reports.tables import Table
+from mirage_jax.evaluation.suites import SUITES
 from mirage_jax.runs.export import Released
 
 SOURCES = {
@@ -39,7 +39,7 @@ def model_card(
   model: Released,
   hours: float,
   hardware: str,
-  metrics: Mapping[str, Mapping[str, Suite]],
+  metrics: Mapping[str, Mapping[str, Table]],
 ) -> str:
   """A card in Markdown.
 
@@ -51,9 +51,10 @@ def model_card(
     metrics: `metrics.json` of evaluations, by what they are to be called.
   """
   facts = _facts(model, hours, hardware)
+  main = {name: suite.main for name, suite in SUITES.items()}
   results = []
   for title, each in metrics.items():
-    table = tables.overview(each, suite_notes.MAIN)
+    table = tables.overview(each, main)
     results.append(f'### {title}\n\n{table}' if len(metrics) > 1 else table)
   parts = [
     f'# {name}',

@@ -17,7 +17,7 @@ from mirage_jax.arrays import Array, Float, UInt8
 from mirage_jax.evaluation.closed_loop import Example
 from mirage_jax.evaluation.metrics.image import unit_rgb
 from mirage_jax.evaluation.rollouts import Rollout
-from mirage_jax.evaluation.suites.readout_scores import claims
+from mirage_jax.evaluation.suites.readout_views import claims
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.io import replaced
 from mirage_jax.memory.contract import Readout

@@ -13,8 +13,9 @@ confident pixels are taken first.
 import numpy as np
 
 from mirage_jax.arrays import Array, Bool, Float
-from mirage_jax.evaluation.closed_loop import Played, Result
+from mirage_jax.evaluation.closed_loop import Curve, Played, Result
 from mirage_jax.evaluation.metrics import image, statistics, visibility
+from mirage_jax.evaluation.suite import RETURN, EpisodeSuite
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
 
@@ -115,4 +116,20 @@ class Calibration:
       coverage, risk = risk_coverage(counts.sum(0))
       some = coverage > 0
       curve[name] = coverage[some], risk[some]
-    result.curves['risk against coverage'] = curve
+    result.curves['risk'] = Curve('risk', 'coverage', curve)
+
+
+SUITE = EpisodeSuite(
+  name='calibration',
+  question='Is confidence the share of right pixels?',
+  note=(
+    'Of the pixels that a memory claims before anything is generated. '
+    f'`right`: colour within {COLOUR_WITHIN} and depth within '
+    f'{DEPTH_WITHIN:.0%}; `ece`: expected calibration error; '
+    '`aurc`: mean risk over all coverages.'
+  ),
+  main=('ece', 'aurc'),
+  stage=RETURN,
+  score=Calibration,
+  ratios=('right',),
+)

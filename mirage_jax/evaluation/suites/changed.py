@@ -9,6 +9,7 @@ where something vanished, `moved_stale@seen=k` where it was moved. The guards
 stand beside the memories.
 """
 
+import pathlib
 from collections.abc import Mapping
 
 import jax
@@ -18,8 +19,12 @@ import numpy as np
 from mirage_jax import worlds
 from mirage_jax.arrays import Array, Bool
 from mirage_jax.evaluation import guards, writing
+from mirage_jax.evaluation.entrants import Entrant
+from mirage_jax.evaluation.memories import memories_of
 from mirage_jax.evaluation.metrics import statistics
-from mirage_jax.evaluation.suites.readout_scores import claims
+from mirage_jax.evaluation.reports.tables import Table
+from mirage_jax.evaluation.suite import Setting, Suite
+from mirage_jax.evaluation.suites.readout_views import claims
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Memory, Readout
 from mirage_jax.progress import Progress
@@ -30,6 +35,7 @@ VIEWS = 4  # that are read
 CHANGED = 0.1  # of [0, 1], in some channel
 MIN_PIXELS = 40  # of a view that shows the place
 FRAMES_AT_ONCE = 4
+SCENES = 16  # at most
 
 
 def changed_pixels(before: Clip, after: Clip) -> Bool[np.ndarray, 't h w']:
@@ -128,3 +134,39 @@ def run(
     for name, metrics in values.items()
   }
   return statistics.summarise(arrays, seed)
+
+
+def evaluate(
+  setting: Setting, entrants: Mapping[str, Entrant], folder: pathlib.Path
+) -> Table:
+  """Writes frames of a scene in which an object has vanished or moved.
+
+  Raises:
+    ValueError: a source whose objects cannot be removed.
+  """
+  del folder  # no pictures
+  if setting.source not in worlds.KINDS:
+    raise ValueError(
+      f"suite changed takes things away, which '{setting.source}' does not "
+      'allow; give --source=rooms or streets'
+    )
+  return run(
+    memories_of(entrants),
+    setting.source,
+    scenes=min(setting.episodes, SCENES),
+    seed=setting.seed,
+  )
+
+
+SUITE = Suite(
+  name='changed',
+  question='How soon is an object gone that vanished or moved unseen?',
+  note=(
+    'Share of the changed pixels that are still shown as they were, after so '
+    'many new looks at the place: where an object vanished, and (`moved_`) '
+    'where it was moved by a metre.'
+  ),
+  main=('stale@seen=4', 'moved_stale@seen=4'),
+  run=evaluate,
+  needs_worlds=True,
+)

@@ -11,6 +11,7 @@ different runs.
 
 import dataclasses
 import functools
+import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -22,13 +23,19 @@ import numpy as np
 
 from mirage_jax.arrays import Bool, Float
 from mirage_jax.evaluation import writing
+from mirage_jax.evaluation.closed_loop import Curve
+from mirage_jax.evaluation.entrants import Entrant
+from mirage_jax.evaluation.memories import MEMORIES
 from mirage_jax.evaluation.metrics import statistics
+from mirage_jax.evaluation.reports import tables
+from mirage_jax.evaluation.reports.tables import Table
+from mirage_jax.evaluation.suite import Setting, Suite
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Memory
 from mirage_jax.models.rollout import Session, Stream, window_of
 from mirage_jax.progress import Progress
 
-Table = dict[str, statistics.Interval]
+Figures = dict[str, statistics.Interval]
 
 TIMED = (1, 5, 20, 50, 100)  # chunks after which a read is timed
 EARLY, LATE = 5, 100
@@ -75,7 +82,7 @@ def alternated_ms(
 
 def score(
   times: Mapping[int, Float[np.ndarray, 'n']], name: str, seed: int
-) -> Table:
+) -> Figures:
   """Milliseconds at each age, and the paired median ratio late to early."""
   table = {
     f'{name}_ms@chunk={age}': median_interval(x, seed)
@@ -176,7 +183,7 @@ def run(
   repeats: int = 31,
   last: int = LAST,
   seed: int = 0,
-) -> tuple[dict[str, Table], dict[str, list[int]]]:
+) -> tuple[dict[str, Figures], dict[str, list[int]]]:
   """Bytes and times of each memory over a long stream of written chunks.
 
   Args:
@@ -226,7 +233,7 @@ def run(
   return table, {name: x.sizes for name, x in aged.items() if x.sizes}
 
 
-def of_bytes(sizes: Sequence[int]) -> Table:
+def of_bytes(sizes: Sequence[int]) -> Figures:
   """The last of the bytes, and by how much they grew."""
   if not sizes:
     return {}
@@ -236,7 +243,7 @@ def of_bytes(sizes: Sequence[int]) -> Table:
   }
 
 
-def against(table: Table, ours: Table) -> Table:
+def against(table: Figures, ours: Figures) -> Figures:
   """From which chunk on a memory is slower than ours."""
   return {
     f'slower_to_{what}_from_chunk': slower_from(table, ours, what)
@@ -254,7 +261,7 @@ def dearer_from(
 
 
 def slower_from(
-  table: Table, ours: Table, what: str = 'read'
+  table: Figures, ours: Figures, what: str = 'read'
 ) -> statistics.Interval:
   """Of the timed chunks, the first from which on `what` takes longer."""
   names = [f'{what}_ms@chunk={age}' for age in TIMED]
@@ -277,8 +284,56 @@ def _from_chunk(
   return statistics.single(chunks[first], len(more))
 
 
-def curve(table: Table, what: str) -> tuple[np.ndarray, np.ndarray]:
+def curve(table: Figures, what: str) -> tuple[np.ndarray, np.ndarray]:
   """The timed chunks and the milliseconds of `what` after each."""
   ages = [age for age in TIMED if f'{what}_ms@chunk={age}' in table]
   times = [table[f'{what}_ms@chunk={age}']['mean'] for age in ages]
   return np.array(ages), np.array(times)
+
+
+def evaluate(
+  setting: Setting, entrants: Mapping[str, Entrant], folder: pathlib.Path
+) -> Table:
+  """Measures bytes and milliseconds against the number of chunks."""
+  memories, layers = dict(MEMORIES), {}
+  for name, x in entrants.items():
+    if x.model.memory is not None:
+      memories[name] = x.model.memory
+    if x.memory_layers is not None:
+      layers[name] = x.memory_layers
+  table, sizes = run(
+    memories,
+    setting.source,
+    layers=layers,
+    streams={name: x.player.stream for name, x in entrants.items()},
+    ours=OURS if OURS in entrants else next(iter(entrants), OURS),
+    size=next((x.size for x in entrants.values()), None),
+    seed=setting.seed,
+  )
+  lines = {
+    name: (np.arange(len(each)), np.array(each) / 2**20)
+    for name, each in sizes.items()
+  }
+  tables.plot_curve(
+    folder / 'plots/cost.png', Curve('MiB', 'chunks written', lines)
+  )
+  for what in TIMES:
+    times = {name: curve(found, what) for name, found in table.items()}
+    lines = {name: x for name, x in times.items() if len(x[0])}
+    shown = Curve(f'ms to {what}', 'chunks written', lines)
+    tables.plot_curve(folder / f'plots/cost_{what}.png', shown)
+  return table
+
+
+SUITE = Suite(
+  name='cost',
+  question='What do bytes and times do as the video grows?',
+  note=(
+    'After so many chunks of 4 frames: milliseconds to write a chunk, to read '
+    'a view, and to `generate` a chunk (with its read), medians of calls in '
+    'turns. `..._from_chunk`: from which one on it is dearer than '
+    f'{OURS}, or else the first checkpoint; a dash is never.'
+  ),
+  main=('bytes', 'generate_ms@chunk=100'),
+  run=evaluate,
+)

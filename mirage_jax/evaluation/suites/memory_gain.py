@@ -19,6 +19,7 @@ from mirage_jax.arrays import Bool, Float, Int
 from mirage_jax.evaluation.closed_loop import Played, Result
 from mirage_jax.evaluation.controls import pose_distance
 from mirage_jax.evaluation.metrics import image, perceptual, statistics
+from mirage_jax.evaluation.suite import RETURN, EpisodeSuite
 
 REVISIT_M = 0.3  # largest `pose_distance` of a revisit: 0.3 m, or 9 degrees
 ELSEWHERE_M = 1.5  # least one of a pair that is none: 1.5 m, or 43 degrees
@@ -120,3 +121,20 @@ def mean_lpips(
   return np.array(
     [x.mean() if len(x) else np.nan for x in np.split(found, ends)]
   )
+
+
+SUITE = EpisodeSuite(
+  name='memory_gain',
+  question='How much more alike are two views because the second is a return?',
+  note=(
+    'Likeness is minus LPIPS. `memory_gain`: a generated view that returns '
+    'against the observed frame there, less the same for a generated view '
+    'from elsewhere, made within '
+    f'{GAP_SLACK} frames of it. `nmr`: that over the same '
+    'difference for neighbouring frames. A frozen video has 0.'
+  ),
+  main=('memory_gain', 'nmr'),
+  stage=RETURN,
+  score=MemoryGain,
+  ratios=('revisit_lpips', 'elsewhere_lpips'),
+)

@@ -21,6 +21,7 @@ from mirage_jax.arrays import Array, Int
 from mirage_jax.evaluation.closed_loop import Played, Result
 from mirage_jax.evaluation.metrics import perceptual
 from mirage_jax.evaluation.metrics.feature_sets import FeatureSets
+from mirage_jax.evaluation.suite import RETURN, EpisodeSuite
 from mirage_jax.geometry.clips import Clip
 
 MIN_SHARE = 40 / 64**2
@@ -124,3 +125,20 @@ class ObjectConsistency:
     result.sampled = self._crops.distances('object_')
     crops, episodes = self._crops.counts
     result.facts = {'crops': crops, 'episodes': episodes}
+
+
+SUITE = EpisodeSuite(
+  name='object_consistency',
+  question='Are objects the same after a return?',
+  note=(
+    'Crops of static objects that have returned, of at least '
+    f'{MIN_SHARE:.1%} of the picture. `object_frechet` (64 '
+    "principal components) and `object_kid`: of VGG16's features of all crops; "
+    '`object_lpips`: each crop against its own true one.'
+  ),
+  main=('object_frechet', 'object_lpips'),
+  stage=RETURN,
+  score=ObjectConsistency,
+  ratios=('object_lpips',),
+  needs_objects=True,
+)

@@ -26,6 +26,7 @@ import numpy as np
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.evaluation.closed_loop import Played, Result
 from mirage_jax.evaluation.metrics import image as metrics
+from mirage_jax.evaluation.suite import RETURN, EpisodeSuite
 
 MIN_SHARE = 40 / 64**2  # of a picture
 SEEN_SHARE = 8 / 64**2  # in a frame of the window
@@ -258,3 +259,21 @@ def summarise(
 def _mean(values: Array) -> float:
   values = values[np.isfinite(values)]
   return float(values.mean()) if len(values) else np.nan
+
+
+SUITE = EpisodeSuite(
+  name='object_position',
+  question='Are objects where they were?',
+  note=(
+    'Objects that were observed, left the window and came back, looked for by '
+    f'their own appearance. `right`: there, and within '
+    f'{NEAR_M} m; `missing` is wrong; `ghost`: drawn beyond '
+    'that, by itself or beside the right one; `px` and `m`: the error of those '
+    'that are there. `mover`: what moves by itself.'
+  ),
+  main=('object_right', 'mover_right'),
+  stage=RETURN,
+  score=lambda seed: ObjectPosition(),
+  ratios=('object_right', 'mover_right'),
+  needs_objects=True,
+)

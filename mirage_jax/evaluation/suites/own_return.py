@@ -24,6 +24,7 @@ from mirage_jax.evaluation import controls
 from mirage_jax.evaluation.closed_loop import Played, Result
 from mirage_jax.evaluation.metrics import image, perceptual
 from mirage_jax.evaluation.metrics.visibility import visibility
+from mirage_jax.evaluation.suite import OWN, EpisodeSuite
 from mirage_jax.geometry.clips import Clip, take_frames
 
 MIN_SHARE = 0.1
@@ -135,3 +136,18 @@ class OwnReturn:
 
   def finish(self, result: Result) -> None:
     """Nothing needs all episodes."""
+
+
+SUITE = EpisodeSuite(
+  name='own_return',
+  question='Does a generated place look the same the second time?',
+  note=(
+    'Later views of generated places against the own first view of them. '
+    '`own_contrast_db`: gain over the same comparison with a frame from '
+    'elsewhere; a frozen video gains nothing.'
+  ),
+  main=('own_contrast_db',),
+  stage=OWN,
+  score=lambda seed: OwnReturn(),
+  ratios=('own_lpips',),
+)

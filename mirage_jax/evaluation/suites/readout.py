@@ -1,11 +1,12 @@
 """The readout suite: write part of a clip, read the views that were held out.
 
 Every eighth frame (entries 4, 12, 20, ... of the source) is held out; all
-others are written, at the resolution that is read. `readout_scores` says how
+others are written, at the resolution that is read. `readout_views` says how
 the views are judged.
 """
 
 import functools
+import pathlib
 from collections.abc import Callable, Iterator, Mapping
 
 import jax
@@ -16,18 +17,28 @@ from mirage_jax.arrays import Int
 from mirage_jax.data.readers import folders
 from mirage_jax.data.sources import catalog
 from mirage_jax.evaluation import references, writing
-from mirage_jax.evaluation.suites.readout_scores import CLOUD, Views, score
+from mirage_jax.evaluation.entrants import Entrant
+from mirage_jax.evaluation.memories import MEMORIES, memories_of
+from mirage_jax.evaluation.reports import tables, videos
+from mirage_jax.evaluation.reports.tables import Table
+from mirage_jax.evaluation.suite import Setting, Suite
+from mirage_jax.evaluation.suites.readout_views import (
+  CLOUD,
+  HeldOut,
+  contact_sheet,
+  panels,
+  score,
+)
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Memory, Readout
-from mirage_jax.memory.hash_grid.grid import HashGrid
-from mirage_jax.memory.view_grid.grid import ViewGrid
 from mirage_jax.progress import Progress
 
 EVERY, FIRST = 8, 4
 FRAMES_AT_ONCE = 4
 VIEWS_AT_ONCE = 4
 READ_WIDTH = 160
+SCENES = 16  # of worlds, at most
 
 # A method writes a clip and reads cameras at (height, width); it returns the
 # readout `[n, h, w, ...]` and the bytes it keeps.
@@ -36,15 +47,6 @@ Method = Callable[[Clip, Cameras, int, int], tuple[Readout, int]]
 REFERENCES: Mapping[str, Method] = {
   'nearest_warp': references.nearest_warp,
   CLOUD: references.point_cloud,
-}
-
-# What `launch.evaluate` reads, beside the references.
-MEMORIES: Mapping[str, Memory] = {
-  'hash_grid': HashGrid(
-    cell_m=(0.16, 0.06),
-    entries=(2**17, 2**18),
-  ),
-  'view_grid': ViewGrid(),
 }
 
 
@@ -78,7 +80,7 @@ def read_clip(
   index: Int[np.ndarray, 't'],
   methods: Mapping[str, Method],
   progress: Progress,
-) -> Views:
+) -> HeldOut:
   """Writes and reads one clip by every method."""
   written, target = hold_out(clip, index)
   height, width = target.depth_m.shape[-2:]
@@ -88,7 +90,7 @@ def read_clip(
     readouts[name] = jax.tree.map(np.asarray, readout)
     progress.advance()
   mean_rgb = np.asarray(written.rgb).reshape(-1, 3).mean(0) / 255
-  return Views(target, readouts, sizes, mean_rgb)
+  return HeldOut(target, readouts, sizes, mean_rgb)
 
 
 def memory_method(memory: Memory) -> Method:
@@ -154,7 +156,7 @@ def run(
   stride: int | None = None,
   scenes: int = 16,
   seed: int = 0,
-) -> tuple[dict, list[Views]]:
+) -> tuple[dict, list[HeldOut]]:
   """Reads what was held out of a folder, or of generated test worlds.
 
   Args:
@@ -165,7 +167,7 @@ def run(
     seed: of the worlds and of the bootstrap.
 
   Returns:
-    `{name: {metric: interval}}`, and the views for `readout_figures`.
+    `{name: {metric: interval}}`, and the views for pictures.
 
   Raises:
     ValueError: too few frames, or no depth.
@@ -179,3 +181,31 @@ def run(
   for clip, index in opened:
     clips.append(read_clip(clip, index, methods, progress))
   return score(clips, seed), clips
+
+
+def evaluate(
+  setting: Setting, entrants: Mapping[str, Entrant], folder: pathlib.Path
+) -> Table:
+  """Reads held-out frames from memories; needs no generator."""
+  table, held_out = run(
+    setting.source,
+    memories_of(entrants),
+    stride=setting.stride,
+    scenes=min(setting.episodes, SCENES),
+    seed=setting.seed,
+  )
+  rows = panels(held_out[0])
+  videos.write_picture(folder / 'plots/readout.png', contact_sheet(rows))
+  video = videos.enlarge(rows, 1200)
+  videos.write_video(folder / 'videos/readout.mp4', video, fps=4)
+  for metric in ('psnr_db', 'psnr_all_db', 'coverage'):
+    tables.plot_scores(folder / f'plots/readout_{metric}.png', table, metric)
+  return table
+
+
+SUITE = Suite(
+  name='readout',
+  question='What does a memory show of held-out frames?',
+  main=('psnr_all_db', 'coverage'),
+  run=evaluate,
+)

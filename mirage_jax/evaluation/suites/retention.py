@@ -6,6 +6,7 @@ writes 1 ... 60 is what one write costs, in dB; the load of every level says how
 full the table is by then. The guards stand beside the memories.
 """
 
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import jax.numpy as jnp
@@ -13,13 +14,20 @@ import numpy as np
 
 from mirage_jax.arrays import Float
 from mirage_jax.evaluation import guards, writing
+from mirage_jax.evaluation.closed_loop import Curve
+from mirage_jax.evaluation.entrants import Entrant
+from mirage_jax.evaluation.memories import memories_of
 from mirage_jax.evaluation.metrics import image, statistics
-from mirage_jax.evaluation.suites.readout_scores import claims, static_pixels
+from mirage_jax.evaluation.reports import tables
+from mirage_jax.evaluation.reports.tables import Table
+from mirage_jax.evaluation.suite import Setting, Suite
+from mirage_jax.evaluation.suites.readout_views import claims, static_pixels
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Memory
 from mirage_jax.progress import Progress
 
 WRITES = 60
+SCENES = 8  # of worlds, at most
 
 
 def retained_db(
@@ -99,3 +107,30 @@ def score(
     f'load@level={i}': statistics.interval(loads[:, i], seed)
     for i in range(loads.shape[1])
   }
+
+
+def evaluate(
+  setting: Setting, entrants: Mapping[str, Entrant], folder: pathlib.Path
+) -> Table:
+  """Reads the first chunk after every later write."""
+  table, curves = run(
+    memories_of(entrants),
+    setting.source,
+    scenes=min(setting.episodes, SCENES),
+    seed=setting.seed,
+  )
+  lines = {
+    name: (np.arange(curve.shape[1]), np.nanmean(curve, 0))
+    for name, curve in curves.items()
+  }
+  curve = Curve('psnr_db of the first chunk', 'writes', lines)
+  tables.plot_curve(folder / 'plots/retention.png', curve)
+  return table
+
+
+SUITE = Suite(
+  name='retention',
+  question='What do later writes cost what was written first?',
+  main=('slope_db_per_write',),
+  run=evaluate,
+)

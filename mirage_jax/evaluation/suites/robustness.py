@@ -7,6 +7,7 @@ are true. A metric's condition is its suffix, as in
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping
 
 import jax
@@ -14,7 +15,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Float, Key
-from mirage_jax.evaluation.closed_loop import Disturbance, Result
+from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation.closed_loop import Curve, Disturbance, Result
+from mirage_jax.evaluation.entrants import Entrant
+from mirage_jax.evaluation.reports import tables
+from mirage_jax.evaluation.reports.tables import Table
+from mirage_jax.evaluation.suite import (
+  RETURN,
+  Setting,
+  Suite,
+  make_contest,
+  open_clips,
+)
+from mirage_jax.evaluation.suites.closed_loop import ClosedLoop
 from mirage_jax.geometry.clips import Clip
 
 CURVE = 'returned_psnr_db'
@@ -126,7 +139,7 @@ def run(play: Callable[[Disturbance | None], Result]) -> Result:
       name: _curve(values, kind, sizes)
       for name, values in joined.values.items()
     }
-    joined.curves[f'{CURVE} against {kind}'] = curve
+    joined.curves[kind] = Curve(CURVE, kind, curve)
   return joined
 
 
@@ -149,3 +162,44 @@ def _curve(
   suffixes = ['', *(condition(kind, size) for size in sizes)]
   means = [float(np.nanmean(values[CURVE + suffix])) for suffix in suffixes]
   return np.array([0.0, *sizes]), np.array(means)
+
+
+def evaluate(
+  setting: Setting, entrants: Mapping[str, Entrant], folder: pathlib.Path
+) -> Table:
+  """Plays the closed loop as it is and with the observed frames disturbed."""
+  clips = open_clips(setting, entrants, RETURN)
+  baselines = dict(controls.CONTROLS)
+  del baselines['ground_truth']  # it has the frames that are not observed
+
+  def play(disturb: Disturbance | None) -> Result:
+    contest = make_contest(setting, entrants, len(clips), disturb)
+    scores = {'robustness': ClosedLoop(setting.seed)}
+    results = closed_loop.play(clips, contest, scores, baselines)
+    return results['robustness']
+
+  result = run(play)
+  for kind, curve in result.curves.items():
+    tables.plot_curve(folder / f'plots/robustness_{kind}.png', curve)
+  ratios = ('returned_lpips', 'returned_region_lpips')
+  return tables.summarise(result, list(entrants), setting.seed, ratios)
+
+
+SUITE = Suite(
+  name='robustness',
+  question='Does the closed loop stand noisy depth and poses?',
+  note=(
+    'The closed loop, with only the observed frames spoiled: `depth_noise`, '
+    'standard deviation of the relative error of each pixel; `depth_missing`, '
+    'share of 4 x 4 blocks without depth; `pose_m` and `pose_deg`, root-mean-'
+    'square errors of the position and rotation of a frame. Without a suffix: '
+    'as they are.'
+  ),
+  main=(
+    'returned_psnr_db@depth_noise=0.05',
+    'returned_psnr_db@pose_m=0.03',
+  ),
+  run=evaluate,
+  needs_models=True,
+  in_all=False,  # ten times the closed loop
+)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from mirage_jax.evaluation import closed_loop
 from mirage_jax.evaluation.closed_loop import Result
 from mirage_jax.evaluation.reports import tables
 
@@ -21,8 +22,8 @@ def result():
 
 
 def test_a_pair_has_its_difference_and_its_relative_change():
-  suite = tables.summarise(result(), ['memory', 'window'], seed=0)
-  pair = suite['memory minus window']
+  suite = tables.summarise(result(), ['memory', 'window'], 0, ['lpips'])
+  pair = suite[tables.Comparison('memory', 'window')]
   assert pair['psnr_db']['mean'] == pytest.approx(4)
   assert pair['lpips_change']['mean'] == pytest.approx(-0.5)
   assert suite['memory']['kid']['n'] == 32
@@ -30,9 +31,11 @@ def test_a_pair_has_its_difference_and_its_relative_change():
 
 def test_metrics_json_has_the_agreed_form(tmp_path):
   path = tmp_path / 'out' / 'metrics.json'
-  suite = tables.summarise(result(), ['memory', 'window'], seed=0)
+  suite = tables.summarise(result(), ['memory', 'window'], 0, ['lpips'])
   tables.write_metrics(path, {'closed_loop': suite})
   read = json.loads(path.read_text())
+  assert 'memory minus window' in read['closed_loop']
+  assert tables.read_metrics(path)['closed_loop'].keys() == suite.keys()
   for metrics in read['closed_loop'].values():
     for value in metrics.values():
       assert set(value) == {'mean', 'low', 'high', 'n'}
@@ -58,7 +61,7 @@ def test_a_foreign_file_is_refused_and_kept(tmp_path):
 
 
 def test_the_overview_has_the_main_figures_of_all_suites():
-  suite = tables.summarise(result(), ['memory', 'window'], seed=0)
+  suite = tables.summarise(result(), ['memory', 'window'], 0, ['lpips'])
   suites = {'loop': suite, 'cost': {'grid': {'bytes': suite['memory']['kid']}}}
   main = {'cost': ['bytes', 'ms'], 'loop': ['kid'], 'absent': ['x']}
   lines = tables.overview(suites, main).splitlines()
@@ -69,7 +72,7 @@ def test_the_overview_has_the_main_figures_of_all_suites():
 
 
 def test_the_table_has_a_row_a_player_and_dashes_for_nothing():
-  suite = tables.summarise(result(), ['memory', 'window'], seed=0)
+  suite = tables.summarise(result(), ['memory', 'window'], 0, ['lpips'])
   lines = tables.markdown_table(suite).splitlines()
   rows = [x for x in lines if x.startswith('|') and not x.startswith('| |')]
   assert len([x for x in rows if '---' not in x]) == len(suite)
@@ -79,17 +82,18 @@ def test_the_table_has_a_row_a_player_and_dashes_for_nothing():
 
 
 def test_no_worse_is_a_matter_of_the_lower_bound():
-  suite = tables.summarise(result(), ['memory', 'window'], seed=0)
-  (line,) = tables.remarks(suite)
+  suite = tables.summarise(result(), ['memory', 'window'], 0, ['lpips'])
+  (line,) = tables.no_worse(suite)
   assert 'memory minus window: no worse' in line
   suite = tables.summarise(result(), ['window', 'memory'], seed=0)
-  assert 'not shown' in tables.remarks(suite)[0]
+  assert 'not shown' in tables.no_worse(suite)[0]
 
 
 def test_plots_are_pictures(tmp_path):
-  curve = {'memory': (np.arange(4), np.arange(4.0))}
-  tables.plot_curve(tmp_path / 'a.png', 'psnr_db against age', curve)
-  suite = tables.summarise(result(), ['memory', 'window'], seed=0)
+  lines = {'memory': (np.arange(4), np.arange(4.0))}
+  curve = closed_loop.Curve('psnr_db', 'age', lines)
+  tables.plot_curve(tmp_path / 'a.png', curve)
+  suite = tables.summarise(result(), ['memory', 'window'], 0, ['lpips'])
   tables.plot_scores(tmp_path / 'b.png', suite, 'psnr_db')
   for name in ('a.png', 'b.png'):
     assert (tmp_path / name).read_bytes()[:4] == b'\x89PNG'

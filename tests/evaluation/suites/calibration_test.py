@@ -10,7 +10,7 @@ from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import calibration
 from mirage_jax.geometry.clips import take_frames
 from mirage_jax.memory.contract import Readout
-from tests.evaluation.suites.protocols_test import SOURCE, contest
+from tests.evaluation.suites.closed_loop_test import SOURCE, contest
 
 
 def counts_of(confidence, right):
@@ -74,7 +74,7 @@ def test_right_is_colour_and_depth(off, right):
   np.testing.assert_allclose(values['confidence'], 0.9, atol=1e-4)
   error = played.intervals['one']['ece']['mean']
   assert error == pytest.approx(abs(0.9 - right), abs=0.02)
-  (curve,) = played.curves['risk against coverage'].values()
+  (curve,) = played.curves['risk'].lines.values()
   np.testing.assert_allclose(curve[1], 1 - right, atol=0.02)
 
 

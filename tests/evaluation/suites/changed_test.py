@@ -7,7 +7,7 @@ import pytest
 from mirage_jax import worlds
 from mirage_jax.evaluation import guards
 from mirage_jax.evaluation.suites import changed
-from tests.evaluation.suites.protocols_test import SIZE, pan
+from tests.evaluation.suites.closed_loop_test import SIZE, pan
 
 BEFORE = pan([0, 5] * 8, 0)
 _PATCH = np.array(BEFORE.rgb)

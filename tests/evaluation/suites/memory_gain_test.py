@@ -10,7 +10,7 @@ from mirage_jax.evaluation.controls import pose_distance
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import memory_gain
 from mirage_jax.geometry.clips import take_frames
-from tests.evaluation.suites.protocols_test import SOURCE, contest
+from tests.evaluation.suites.closed_loop_test import SOURCE, contest
 
 OBSERVED = 3
 

@@ -9,7 +9,7 @@ from mirage_jax.evaluation import closed_loop
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import object_consistency
 from mirage_jax.geometry.clips import take_frames
-from tests.evaluation.suites.protocols_test import SIZE, YAWS, contest, pan
+from tests.evaluation.suites.closed_loop_test import SIZE, YAWS, contest, pan
 
 BOXES = {1: (4, 2, 12), 2: (3, 19, 12)}  # left, top and side at yaw 0
 

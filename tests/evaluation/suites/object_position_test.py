@@ -10,8 +10,8 @@ from mirage_jax.evaluation import closed_loop, controls
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import object_position
 from mirage_jax.geometry.clips import take_frames
+from tests.evaluation.suites.closed_loop_test import contest, pan
 from tests.evaluation.suites.object_consistency_test import SOURCE
-from tests.evaluation.suites.protocols_test import contest, pan
 
 # A pixel of the painted sphere is 4 m / (0.5 * 32) = 0.25 m.
 

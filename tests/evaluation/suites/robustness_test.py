@@ -6,8 +6,8 @@ import pytest
 
 from mirage_jax.evaluation import closed_loop, controls
 from mirage_jax.evaluation.suites import robustness
-from mirage_jax.evaluation.suites.protocols import ClosedLoop
-from tests.evaluation.suites.protocols_test import SOURCE, contest
+from mirage_jax.evaluation.suites.closed_loop import ClosedLoop
+from tests.evaluation.suites.closed_loop_test import SOURCE, contest
 
 CLIPS = closed_loop.load_clips(SOURCE, [0, 1, 2])
 OBSERVED = 5
@@ -66,5 +66,5 @@ def test_conditions_are_suffixes_and_more_noise_is_worse(monkeypatch):
   assert mean('pose_m=0.1') > mean('pose_m=3')
   assert not any(name.startswith('psnr_db') for name in values)
   assert values['returned_psnr_db'].mean() > mean('pose_m=0.1')
-  curve = found.curves['returned_psnr_db against pose_m']['oracle_memory']
+  curve = found.curves['pose_m'].lines['oracle_memory']
   assert list(curve[0]) == [0, 0.1, 3] and (np.diff(curve[1]) < 0).all()

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation import closed_loop, controls, frame_scores
 from mirage_jax.evaluation.reports import tables
 from mirage_jax.evaluation.rollouts import Rollout
-from mirage_jax.evaluation.suites import own_return, protocols
+from mirage_jax.evaluation.suites import own_return
+from mirage_jax.evaluation.suites.closed_loop import ClosedLoop
+from mirage_jax.evaluation.suites.exploration import Exploration
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Readout
 
@@ -80,7 +82,7 @@ def test_a_perfect_readout_of_half_the_pixels_covers_half():
     opacity=opacity,
     confidence=opacity,
   )
-  found = protocols.score_readout(clip, readout, mask)
+  found = frame_scores.score_readout(clip, readout, mask)
   np.testing.assert_allclose(found['readout_coverage'], 0.5)
   assert (found['readout_psnr_db'] > 55).all()
   np.testing.assert_allclose(found['readout_depth_median_rel'], 0.1, atol=1e-4)
@@ -89,8 +91,8 @@ def test_a_perfect_readout_of_half_the_pixels_covers_half():
 @functools.cache
 def played(name):
   score = {
-    'closed_loop': protocols.ClosedLoop,
-    'exploration': protocols.Exploration,
+    'closed_loop': ClosedLoop,
+    'exploration': Exploration,
     'own_return': own_return.OwnReturn,
   }[name]()
   setting = contest(windows=[WINDOWS[name]])
@@ -121,8 +123,8 @@ def test_more_noise_is_worse_in_every_metric(metric, sign):
 def test_one_seed_gives_the_same_table_bit_for_bit():
   def table(name):
     score = {
-      'closed_loop': protocols.ClosedLoop,
-      'exploration': protocols.Exploration,
+      'closed_loop': ClosedLoop,
+      'exploration': Exploration,
     }[name](seed=5)
     setting = contest(windows=[WINDOWS[name]])
     result = closed_loop.play(SOURCE, setting, {name: score}, {})[name]
@@ -157,9 +159,9 @@ def test_returned_frames_are_counted_and_kept_for_videos():
 
 def test_quality_is_told_by_age_and_by_frame():
   curves = played('closed_loop').curves
-  ages, scores = curves['psnr_db against frames since last seen']['good']
+  ages, scores = curves['since_seen'].lines['good']
   assert len(ages) and min(ages) > 2 and (scores > 25).all()
-  frames, _ = curves['psnr_db against generated frame']['good']
+  frames, _ = curves['frame'].lines['good']
   np.testing.assert_array_equal(frames, np.arange(1, 10))
 
 
@@ -208,12 +210,12 @@ def test_a_consistent_fiction_is_a_perfect_own_return():
 
 def test_more_episodes_than_clips_are_refused():
   with pytest.raises(ValueError, match='expected 1 to 3'):
-    protocols.closed_loop(SOURCE, contest(episodes=4))
+    closed_loop.play(SOURCE, contest(episodes=4), {}, {})
 
 
 def test_nothing_left_to_generate_is_refused():
   with pytest.raises(ValueError, match='observed=12 of clips of 12'):
-    protocols.closed_loop(SOURCE, contest(observed=12))
+    closed_loop.play(SOURCE, contest(observed=12), {}, {})
 
 
 def test_several_windows_leave_out_what_any_model_saw():

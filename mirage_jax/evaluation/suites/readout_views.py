@@ -13,11 +13,12 @@ episodes: held-out frames of one recording, or whole scenes of generated worlds.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mirage_jax.arrays import Bool, Float
+from mirage_jax.arrays import Bool, Float, UInt8
 from mirage_jax.evaluation.metrics import image, statistics
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
@@ -25,10 +26,12 @@ from mirage_jax.memory.contract import Readout
 CLAIM = 0.5
 CLOUD = 'point_cloud'
 RESAMPLED_MEDIANS = 200
+UNKNOWN = 0.2  # grey of unclaimed pixels
+GAP = 2
 
 
 @dataclasses.dataclass(frozen=True)
-class Views:
+class HeldOut:
   """What was held out of one clip, and how each method reads it.
 
   Attributes:
@@ -56,7 +59,7 @@ def static_pixels(clip: Clip) -> Bool[np.ndarray, 'n h w']:
   return ~np.asarray(clip.dynamic)
 
 
-def squared_errors(views: Views, name: str) -> Float[np.ndarray, 'n h w']:
+def squared_errors(views: HeldOut, name: str) -> Float[np.ndarray, 'n h w']:
   """Squared colour error of one method, unclaimed pixels at the mean colour."""
   readout = views.readouts[name]
   rgb = np.clip(np.asarray(readout.rgb) * 0.5 + 0.5, 0, 1)
@@ -64,7 +67,9 @@ def squared_errors(views: Views, name: str) -> Float[np.ndarray, 'n h w']:
   return ((rgb - np.asarray(views.target.rgb) / 255.0) ** 2).mean(-1)
 
 
-def pixel_sets(views: Views, name: str) -> dict[str, Bool[np.ndarray, 'n h w']]:
+def pixel_sets(
+  views: HeldOut, name: str
+) -> dict[str, Bool[np.ndarray, 'n h w']]:
   """The pixels over which each PSNR of one method is taken."""
   counted = static_pixels(views.target)
   own = claims(views.readouts[name]) & counted
@@ -78,7 +83,7 @@ def pixel_sets(views: Views, name: str) -> dict[str, Bool[np.ndarray, 'n h w']]:
 
 
 def relative_depth_error(
-  views: Views, name: str
+  views: HeldOut, name: str
 ) -> tuple[Float[np.ndarray, 'n h w'], Bool[np.ndarray, 'n h w']]:
   """Depth error of every pixel, and where it counts: claimed, with truth."""
   readout, truth = views.readouts[name], np.asarray(views.target.depth_m)
@@ -129,12 +134,12 @@ def median_interval(
   return as_interval(np.array(draws), n)
 
 
-def score(clips: Sequence[Views], seed: int = 0) -> dict[str, dict]:
+def score(clips: Sequence[HeldOut], seed: int = 0) -> dict[str, dict]:
   """The table of the suite: `{name: {metric: interval}}`."""
   return {name: score_method(clips, name, seed) for name in clips[0].readouts}
 
 
-def score_method(clips: Sequence[Views], name: str, seed: int) -> dict:
+def score_method(clips: Sequence[HeldOut], name: str, seed: int) -> dict:
   """All figures of one method."""
 
   def psnr(who, sets, which):
@@ -164,3 +169,31 @@ def score_method(clips: Sequence[Views], name: str, seed: int) -> dict:
   sizes = [views.sizes[name] for views in clips]
   table['bytes'] = statistics.single(float(np.mean(sizes)), len(clips))
   return table
+
+
+def panels(views: HeldOut) -> UInt8[np.ndarray, 'n h wide 3']:
+  """Every held-out frame: target | each readout | error of the last one.
+
+  Unclaimed pixels are dark grey; the error is the root of the mean square
+  over channels, doubled.
+  """
+  columns = [np.asarray(views.target.rgb) / 255.0]
+  for readout in views.readouts.values():
+    rgb = np.clip(np.asarray(readout.rgb) * 0.5 + 0.5, 0, 1)
+    columns.append(np.where(claims(readout)[..., None], rgb, UNKNOWN))
+  error = 2 * np.sqrt(squared_errors(views, list(views.readouts)[-1]))
+  columns.append(np.repeat(np.minimum(error, 1)[..., None], 3, axis=-1))
+  gap = np.ones((*columns[0].shape[:2], GAP, 3))
+  parts = [x for column in columns for x in (column, gap)][:-1]
+  return np.round(255 * np.concatenate(parts, axis=2)).astype(np.uint8)
+
+
+def contact_sheet(
+  rows: UInt8[np.ndarray, 'n h wide 3'], most: int = 12, scale: int = 2
+) -> UInt8[np.ndarray, 'tall wide2 3']:
+  """At most `most` evenly spaced panels below each other, enlarged."""
+  step = max(1, math.ceil(len(rows) / most))
+  gap = np.full((GAP, *rows.shape[2:]), 255, np.uint8)
+  parts = [x for row in rows[::step] for x in (row, gap)][:-1]
+  sheet = np.concatenate(parts, axis=0)
+  return sheet.repeat(scale, axis=0).repeat(scale, axis=1)
