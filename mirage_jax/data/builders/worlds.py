@@ -10,7 +10,6 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -19,10 +18,10 @@ from mirage_jax.data.builders.features import clip_features, to_example
 from mirage_jax.data.builders.rendered import rendered
 from mirage_jax.data.progress import Progress
 from mirage_jax.data.sources import world as world_source
+from mirage_jax.data.sources.doom import game
 from mirage_jax.data.sources.doom import source as doom
 from mirage_jax.data.sources.doom.source import DoomConfig
 from mirage_jax.data.sources.world import WorldSource
-from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import WorldConfig
 
 
@@ -88,20 +87,21 @@ class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return root / self.name / f'.rendering-{self.builder_config.name}'
 
   def _info(self) -> tfds.core.DatasetInfo:
+    world = self.builder_config.world
     return tfds.core.DatasetInfo(
       builder=self,
       description=str(self.builder_config.description),
-      features=clip_features(self._shapes()),
+      features=clip_features(
+        world.frames, world.height, world.width, self.objects
+      ),
       disable_shuffling=True,
       metadata=tfds.core.MetadataDict(self.builder_config.content),
     )
 
-  def _shapes(self) -> Clip:
-    """Shapes of a clip, without making one."""
-    return jax.eval_shape(
-      lambda key: worlds.make_clip(key, self.builder_config.world),
-      jax.random.key(0),
-    )
+  @property
+  def objects(self) -> int:
+    """Number of objects that a clip has slots for."""
+    return worlds.OBJECTS[self.builder_config.world.kind]
 
   def _source(self, split: str, clips: int) -> Any:
     """The clips of a split."""
@@ -150,8 +150,10 @@ class Doom(Worlds):
   BUILDER_CONFIGS = (ClipsConfig(world=DoomConfig()),)
   SPLITS: tuple[str, ...] = doom.SPLITS
 
-  def _shapes(self) -> Clip:
-    return doom.clip_shapes(self.builder_config.world)
+  @property
+  def objects(self) -> int:
+    """Number of objects that a clip has slots for."""
+    return game.OBJECTS
 
   def _source(self, split: str, clips: int) -> Any:
     config = self.builder_config
