@@ -49,8 +49,9 @@ def main(_) -> dict[str, Any]:
   if _SEED.value is not None:
     config.seed = _SEED.value
   cluster.connect()
-  # A restart finds its programs compiled.
-  jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
+  if not jax.config.values['jax_compilation_cache_dir']:
+    # A restart finds its programs compiled.
+    jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
   with stopping.stop_on_signals() as stop:
     return train(config, workdir, stop)
 
