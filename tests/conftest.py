@@ -10,7 +10,7 @@ import hypothesis
 import jax
 import jaxtyping
 
-from launch.allocation import keep_freed_memory
+from launch.program import keep_freed_memory
 
 keep_freed_memory()
 jax.config.update('jax_platforms', 'cpu')
