@@ -3,8 +3,8 @@
   python -m launch.benchmark [--rows=worlds,memory,train,sample] [--repeats=9]
 
 Prints a table, writes `--output`, and ends in one line of JSON. Ratios compare
-calls that alternate within this run; times alone depend on the machine. Points
-are pixels: one written point, or one ray read, each.
+calls that take turns within this run; times alone depend on the machine. A
+point is a pixel that is written, or a ray that is read.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ from mirage_jax.runs.workdirs import write_text
 _ROWS = flags.DEFINE_list(
   'rows',
   ['worlds', 'memory', 'train', 'sample'],
-  'What to measure; `bench` compares all memories of the bench.',
+  'Rows to measure; `bench` compares all memories of the bench.',
 )
 _SMALL = flags.DEFINE_bool(
   'small', False, 'Takes the sizes of `smoke`: shows that all of it runs.'
@@ -76,6 +76,9 @@ def settings_of(
     config.source.update(least.source)
     config.data.update(least.data)
     config.model.transformer.update(least.model.transformer)
+    if config.memory.kind == least.memory.kind:
+      config.memory.update(least.memory)
+      config.rollout_memory.update(least.rollout_memory)
     config.sampler.update(least.sampler)
   return config.to_dict()
 
@@ -100,7 +103,7 @@ def main(_) -> dict[str, float]:
 
 
 def _write(path: pathlib.Path, measured: Rows) -> None:
-  """Writes the rows and the machine that they hold for."""
+  """Writes the rows, and the machine that they were measured on."""
   machine = {
     'device': jax.devices()[0].device_kind,
     'devices': jax.device_count(),

@@ -1,8 +1,8 @@
 """Starts every program, and ends it with figures or an error of one line.
 
-A program ends in one of two ways: its last line of stdout is one JSON object
-and it exits with 0, or its last line of stderr starts with `error:`, names what
-was wrong, and it exits with 1. `--debug` keeps the traceback.
+A program ends in one of two ways. Its last line of stdout is one JSON object,
+and it exits with 0. Or its last line of stderr starts with `error:` and names
+the fault, and it exits with 1; `--debug` keeps the traceback.
 """
 
 import ctypes
@@ -36,7 +36,7 @@ def run_program(main: Callable[[list[str]], Mapping | None]) -> None:
   try:
     app.run(lambda argv: _report(main(argv)))
   except SystemExit as stop:
-    # absl leaves --help with 1, which a caller would take for a failure.
+    # absl ends --help with 1, which means failure to a caller.
     asked_for_help = any(flag in sys.argv[1:] for flag in _HELP)
     sys.exit(0 if asked_for_help else stop.code)
   except KeyboardInterrupt:
@@ -68,7 +68,7 @@ def keep_freed_memory() -> bool:
 
 
 def print_result(figures: Mapping) -> None:
-  """Prints `figures` as one line of JSON; what is not finite becomes null."""
+  """Prints `figures` as one line of JSON; numbers not finite become null."""
   sys.stderr.flush()
   print(json.dumps(_plain(figures), allow_nan=False), flush=True)
 

@@ -36,7 +36,7 @@ jaxtyping.install_import_hook('mirage_jax', 'beartype.beartype')
 
 
 def pytest_addoption(parser):
-  """How long the test of kills is to go on."""
+  """Adds the number of kills of the test that kills a run."""
   parser.addoption(
     '--kills',
     type=int,

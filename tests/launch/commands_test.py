@@ -32,7 +32,8 @@ PROGRAMS = sorted(
   for x in (ROOT / 'launch').glob('*.py')
   if 'run_program(main)' in x.read_text(encoding='utf-8')
 )
-START = re.compile(r'(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?python -m launch\.')
+# `.ci/run` runs those that name the environment's own Python as they stand.
+START = re.compile(r'(?:[A-Z_]+=\S+ )*python -m launch\.')
 WRITTEN = ('output', 'workdir', 'data_dir')
 # Not run here: what it would take, and what covers it.
 SKIPPED = {
@@ -59,7 +60,8 @@ SMALLER = {
   'train': TRAIN,
   'pods.restarts': TRAIN,
   'compile': [*SMALL, '--topology=here'],
-  'benchmark': ['--small', '--repeats=1'],
+  # Its other rows: tests/profiling/cases_test.py.
+  'benchmark': ['--small', '--repeats=1', '--rows=sample'],
   'evaluate': [
     *('--episodes=1', '--batch=1', '--frames=12', '--observed=4'),
     *('--videos=1', '--steps=1', '--stride=1'),
@@ -86,7 +88,7 @@ def commands_in(text: str) -> list[str]:
       if not following.strip().startswith(('--', '[--')):
         break
       more.append(following)
-    if indent >= 2 or line.startswith(('.venv', 'python')):
+    if indent >= 2 or line.startswith('python'):
       found.append(' '.join(more))
   words = (' '.join(x.strip().rstrip('&').split()) for x in found)
   plain = (re.sub(r'[\[\]]', '', x) for x in words if START.match(x))
@@ -94,34 +96,41 @@ def commands_in(text: str) -> list[str]:
 
 
 def collect() -> list[str]:
-  """All commands, but those that would run nothing that another has not."""
+  """All commands; each suite is asked once of a source, in one process."""
   texts = [page.read_text(encoding='utf-8') for page in PAGES]
   for name in [*PROGRAMS, 'pods.restarts']:
     file = ROOT / 'launch' / f'{name.replace(".", "/")}.py'
     program = ast.parse(file.read_text(encoding='utf-8'))
     texts.append(ast.get_docstring(program) or '')
-  found, seen = [], set()
+  others, suites, asking = {}, {}, {}
   for command in commands_in('\n\n'.join(texts)):
-    command, runs = what_is_new(command, seen)
-    if runs - seen:
-      found.append(command)
-    seen |= runs
-  return found
+    if 'launch.evaluate' not in command:
+      others.setdefault(meaning(command), command)
+      continue
+    for source in value_of('source', command, 'rooms').split(','):
+      asked = value_of('suite', command, '').split(',')
+      suites.setdefault(source, {}).update(dict.fromkeys(asked))
+      if source not in asking or '--checkpoint' in command:
+        asking[source] = command
+  for source, command in asking.items():
+    plain = re.sub(r' --(suite|source)=\S+', '', command)
+    asked = ','.join(suites[source])
+    others[source] = f'{plain} --suite={asked} --source={source}'
+  return list(others.values())
 
 
-def what_is_new(command: str, seen: set) -> tuple[str, set]:
-  """The command with those of its suites that no other has run there."""
-  suites = re.search(r'--suite=(\S+)', command)
-  if suites is None:
-    asked = re.sub(r'--(output|workdir|data_dir|repeats)=\S+', '', command)
-    return command, {tuple(sorted(asked.split()))}
-  source = re.search(r'--source=(\S+)', command)
-  source = source[1] if source else 'rooms'
-  runs = {
-    (suite, x) for suite in suites[1].split(',') for x in source.split(',')
-  }
-  new = dict.fromkeys(suite for suite, _ in sorted(runs - seen))
-  return command.replace(suites[0], f'--suite={",".join(new)}'), runs
+def value_of(flag: str, command: str, default: str) -> str:
+  """The value of a flag in a command."""
+  found = re.search(rf'--{flag}=(\S+)', command)
+  return found[1] if found else default
+
+
+def meaning(command: str) -> str:
+  """The command without what it is run without, or what it says anyway."""
+  command = command.replace('--path=', '--camera_path=')
+  command = command.replace('--rows=worlds,memory,train,sample', '')
+  command = re.sub(r'--(output|workdir|data_dir|repeats)=\S+', '', command)
+  return ' '.join(sorted(command.split()))
 
 
 def name_of(command: str) -> str:
@@ -211,13 +220,14 @@ def test_commands_are_read_off_pages_and_docstrings():
         --w
 
   ```bash
-  .venv/bin/python -m launch.c [--v]
+  .venv/bin/python -m launch.d
   ```
+      python -m launch.c [--v]
   """
   assert commands_in(page) == [
     'python -m launch.a --x=1 --y',
     'A=1 python -m launch.b --z=2 --w',
-    '.venv/bin/python -m launch.c --v',
+    'python -m launch.c --v',
   ]
 
 

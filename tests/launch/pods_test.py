@@ -9,8 +9,8 @@ import sys
 import pytest
 import yaml
 
-from launch import compile as compiling
 from launch.train import to_folder
+from mirage_jax.profiling import devices
 from tests.tools import installed
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -178,4 +178,4 @@ def test_a_workdir_is_a_folder():
 
 def test_gpus_are_not_asked_of_the_compiler_of_tpus():
   with pytest.raises(ValueError, match="'h100:8' is of GPUs.*--topology=here"):
-    compiling.find_devices('h100:8')
+    devices.find_devices('h100:8')

@@ -1,6 +1,6 @@
-"""TFDS builders: `rooms`, `streets`, `doom` as ArrayRecord, no TensorFlow.
+"""Builds the datasets `rooms`, `streets` and `doom`: TFDS without TensorFlow.
 
-They are ordinary builders; `prepare` runs them with their defaults right.
+`prepare` runs these builders with ArrayRecord as their file format.
 """
 
 import dataclasses
@@ -27,12 +27,12 @@ from mirage_jax.worlds.config import WorldConfig
 
 @dataclasses.dataclass(eq=False)
 class ClipsConfig(tfds.core.BuilderConfig):
-  """What a dataset of worlds holds; its name tells all of it.
+  """Contents of a dataset of worlds; its name has a hash of all of them.
 
   Attributes:
     world: the clips' world.
-    clips: clips of the split `train`.
-    test_clips: clips of the split `test`; their worlds are others.
+    clips: number of clips of the split `train`.
+    test_clips: number of clips of the split `test`, of other worlds.
     seed: of all worlds.
   """
 
@@ -60,7 +60,7 @@ class ClipsConfig(tfds.core.BuilderConfig):
 
   @property
   def content(self) -> dict:
-    """Everything that decides the dataset's bits."""
+    """Settings that decide the dataset's bits."""
     return {
       'world': dataclasses.asdict(self.world),
       'clips': self.clips,
@@ -72,8 +72,8 @@ class ClipsConfig(tfds.core.BuilderConfig):
 class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """Clips of one kind of procedural world, with all their ground truth.
 
-  Rendered clips wait in `unfinished_path` until the dataset is complete, so
-  that a preparation that was killed goes on where it stopped.
+  Rendered clips are kept in `unfinished_path` until the dataset is complete:
+  a preparation that was killed goes on where it stopped.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -82,7 +82,7 @@ class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @property
   def unfinished_path(self) -> pathlib.Path:
-    """Where rendered clips wait."""
+    """Folder of rendered clips while the dataset is not complete."""
     root = pathlib.Path(self.data_dir_root)
     return root / self.name / f'.rendering-{self.builder_config.name}'
 
@@ -104,7 +104,7 @@ class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return worlds.OBJECTS[self.builder_config.world.kind]
 
   def _source(self, split: str, clips: int) -> Any:
-    """The clips of a split."""
+    """Opens the clips of a split."""
     config = self.builder_config
     return WorldSource(config.world, clips, config.seed, split, cache=False)
 
