@@ -12,13 +12,12 @@ setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   license_files=['LICENSE'],
-  packages=find_packages(
-    include=['mirage_jax', 'mirage_jax.*', 'experiments', 'launch', 'launch.*']
-  ),
-  package_data={
-    'mirage_jax': ['pretrained/**/*', 'py.typed'],
-    'launch': ['pods/*.sh'],
-  },
+  # Programs and experiments are run in a clone: names as common as `launch`
+  # belong to nobody's site-packages. With '' an editable install is a line on
+  # the path, by which they are found from anywhere.
+  packages=find_packages(include=['mirage_jax', 'mirage_jax.*']),
+  package_dir={'': '.'},
+  package_data={'mirage_jax': ['pretrained/**/*', 'py.typed']},
   python_requires='>=3.11',
   install_requires=[
     'absl-py>=2.1,<3',

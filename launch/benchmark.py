@@ -3,8 +3,8 @@
   python -m launch.benchmark [--rows=worlds,memory,train,sample] [--repeats=9]
 
 Prints a table, writes `--output`, and ends in one line of JSON. Ratios compare
-calls that alternate within this run; times alone depend on the machine. Points
-are pixels: one written point, or one ray read, each.
+calls that take turns within this run; times alone depend on the machine. A
+point is a pixel that is written, or a ray that is read.
 """
 
 import dataclasses
@@ -14,8 +14,10 @@ import os
 import pathlib
 import platform
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import ml_collections
 from absl import flags
 
 from experiments import (
@@ -23,6 +25,7 @@ from experiments import (
   rooms_tiny,
   rooms_tiny_hash_grid,
   rooms_tiny_window,
+  smoke,
 )
 from launch.program import run_program
 from mirage_jax.profiling import cases, memory_cases
@@ -32,7 +35,10 @@ from mirage_jax.runs.workdirs import write_text
 _ROWS = flags.DEFINE_list(
   'rows',
   ['worlds', 'memory', 'train', 'sample'],
-  'What to measure; `bench` compares all memories of the bench.',
+  'Rows to measure; `bench` compares all memories of the bench.',
+)
+_SMALL = flags.DEFINE_bool(
+  'small', False, 'Takes the sizes of `smoke`: shows that all of it runs.'
 )
 _REPEATS = flags.DEFINE_integer(
   'repeats', 9, 'Measurements of each row.', lower_bound=1
@@ -41,13 +47,16 @@ _SEED = flags.DEFINE_integer('seed', 0, 'Of the worlds and parameters.')
 _OUTPUT = flags.DEFINE_string('output', None, 'JSON file to write, if any.')
 
 
-def measures() -> dict[str, Callable[[int, int], Rows]]:
-  """What each of `--rows` measures, `(repeats, seed) -> rows`."""
-  tiny = rooms_tiny.get_config().to_dict()
-  models = {'memory': tiny, 'window': rooms_tiny_window.get_config().to_dict()}
-  place_keyed = rooms_tiny_hash_grid.get_config().to_dict()
+def measures(small: bool) -> dict[str, Callable[[int, int], Rows]]:
+  """Maps names of `--rows` to functions `(repeats, seed) -> rows`."""
+  tiny = settings_of(rooms_tiny.get_config(), small)
+  window = settings_of(rooms_tiny_window.get_config(), small)
+  models = {'memory': tiny, 'window': window}
+  place_keyed = settings_of(rooms_tiny_hash_grid.get_config(), small)
   memories = {'view_grid': tiny, 'hash_grid': place_keyed}
-  compared = {x: bench.get_config(x).to_dict() for x in bench.MEMORIES}
+  compared = {
+    x: settings_of(bench.get_config(x), small) for x in bench.MEMORIES
+  }
   partial = functools.partial
   return {
     'worlds': partial(cases.worlds, settings=tiny),
@@ -58,9 +67,25 @@ def measures() -> dict[str, Callable[[int, int], Rows]]:
   }
 
 
+def settings_of(
+  config: ml_collections.ConfigDict, small: bool
+) -> dict[str, Any]:
+  """Returns an experiment's settings, or those at the sizes of `smoke`."""
+  if small:
+    least = smoke.get_config()
+    config.source.update(least.source)
+    config.data.update(least.data)
+    config.model.transformer.update(least.model.transformer)
+    if config.memory.kind == least.memory.kind:
+      config.memory.update(least.memory)
+      config.rollout_memory.update(least.rollout_memory)
+    config.sampler.update(least.sampler)
+  return config.to_dict()
+
+
 def main(_) -> dict[str, float]:
-  """Measures the rows asked for and returns their medians."""
-  known = measures()
+  """Measures the rows that are given and returns their medians."""
+  known = measures(_SMALL.value)
   for name in _ROWS.value:
     if name not in known:
       raise ValueError(f'unknown row {name!r}; have {", ".join(known)}')
@@ -78,7 +103,7 @@ def main(_) -> dict[str, float]:
 
 
 def _write(path: pathlib.Path, measured: Rows) -> None:
-  """Writes the rows and the machine that they hold for."""
+  """Writes the rows, and the machine that they were measured on."""
   machine = {
     'device': jax.devices()[0].device_kind,
     'devices': jax.device_count(),

@@ -1,14 +1,15 @@
-"""The processes that train together, and how they find each other.
+"""Connects the processes of one training run.
 
-One process a host, all of them running the same command. Where they meet comes
-from the flags, or else from what started the job:
+Each host runs one process, all with the same command. Their meeting place comes
+from the flags, or else from the launcher of the job:
 
 - Azure ML and torchrun: MASTER_ADDR, MASTER_PORT, WORLD_SIZE, RANK;
 - SLURM: `srun` and its SLURM_NTASKS, one task a host or one a GPU;
 - slices of TPUs under GKE and XPK: TPU_WORKER_HOSTNAMES and its like.
 
-Plain TPU VMs are told nothing: there `--coordinator=auto` lets JAX ask Google's
-metadata server. It is not asked unbidden, for fear of waiting where none is.
+Plain TPU VMs set no variables: there `--coordinator=auto` makes JAX query
+Google's metadata server. Without that flag it is not queried: where there is no
+such server, the query waits for it.
 """
 
 import dataclasses
@@ -22,36 +23,35 @@ _COORDINATOR = flags.DEFINE_string(
   'coordinator',
   None,
   'HOST:PORT where the processes of a run meet, or `auto` on the hosts of a '
-  'slice of TPU VMs; not needed where Azure ML, SLURM or Kubernetes says it.',
+  'slice of TPU VMs; not needed under Azure ML, SLURM or Kubernetes.',
 )
 _PROCESSES = flags.DEFINE_integer(
-  'processes', None, 'How many processes the run has; with --coordinator.'
+  'processes', None, 'Processes of the run; with --coordinator.'
 )
 _PROCESS = flags.DEFINE_integer(
-  'process', None, 'Which of them this is, from 0; with --coordinator.'
+  'process', None, 'Number of this process, from 0; with --coordinator.'
 )
 
 _HEARTBEAT_S = flags.DEFINE_integer(
   'heartbeat_s',
   60,
-  'A process without a sign of life for so many seconds is taken for dead, and '
-  'ends the others.',
+  'A process without a heartbeat for so many seconds ends the others.',
   lower_bound=2,
 )
 
 MEETING_S = 600  # hosts of one job do not start at the same time
-# From here on SLURM numbers what is no step of `srun`: shells of `salloc`.
+# SLURM's numbers of steps that `srun` did not start, as shells of `salloc`.
 _SHELLS = 0xFFFFFFF0
 
 
 @dataclasses.dataclass(frozen=True)
 class Coordinates:
-  """Where the processes of a run meet.
+  """Meeting place of the processes of a run.
 
   Attributes:
-    address: `HOST:PORT` of process 0; None lets JAX ask SLURM or the TPUs.
-    processes: how many there are; None as above.
-    process: which of them this is; None as above.
+    address: `HOST:PORT` of process 0; None: JAX finds it by SLURM or the TPUs.
+    processes: their number; None as above.
+    process: number of this one; None as above.
   """
 
   address: str | None = None
@@ -69,13 +69,13 @@ class Coordinates:
     ):
       raise ValueError(
         f'coordinator {self.address}, processes {self.processes}, process '
-        f'{self.process}; expected HOST:PORT, their number, and which one of '
-        'them this is, from 0, or `auto` alone'
+        f'{self.process}; expected HOST:PORT, their number, and the number '
+        'of this one, from 0, or `auto` alone'
       )
 
 
 def coordinates(environment: Mapping[str, str]) -> Coordinates | None:
-  """Where the launcher of the job says that its processes meet.
+  """Reads the meeting place from the variables of the job's launcher.
 
   Args:
     environment: variables by name.
@@ -84,7 +84,7 @@ def coordinates(environment: Mapping[str, str]) -> Coordinates | None:
     None for a job of one process.
 
   Raises:
-    ValueError: variables that make no sense.
+    ValueError: variables are missing.
   """
   if int(environment.get('WORLD_SIZE', 1)) > 1:
     missing = [
@@ -111,16 +111,16 @@ def coordinates(environment: Mapping[str, str]) -> Coordinates | None:
 
 
 def own_devices(environment: Mapping[str, str]) -> list[int] | None:
-  """Which of the GPUs that it sees a process takes.
+  """Chooses the GPUs of a process among those that it sees.
 
-  JAX gives each task of SLURM the one GPU with its number on the node. That is
-  right for one task a GPU, unless SLURM has hidden the other GPUs already.
+  JAX gives each task of SLURM the one GPU with its number on the node. This is
+  correct for one task a GPU, unless SLURM has hidden the other GPUs already.
 
   Args:
     environment: variables by name.
 
   Returns:
-    Their numbers, none of them for all; None leaves it to JAX.
+    Their numbers, an empty list for all; None leaves the choice to JAX.
   """
   tasks = _slurm_tasks(environment)
   if not tasks or environment.get('JAX_LOCAL_DEVICE_IDS'):
@@ -131,9 +131,9 @@ def own_devices(environment: Mapping[str, str]) -> list[int] | None:
 
 
 def _slurm_tasks(environment: Mapping[str, str]) -> int:
-  """How many tasks `srun` started; 0 for what it did not start.
+  """Returns the number of tasks that `srun` started; 0 if it started none.
 
-  Allocations and batch scripts tell SLURM_NTASKS too, of tasks to come.
+  Allocations and batch scripts set SLURM_NTASKS too, for tasks to come.
   """
   if int(environment.get('SLURM_STEP_ID', _SHELLS)) >= _SHELLS:
     return 0
@@ -144,7 +144,7 @@ def meeting(
   given: tuple[str | None, int | None, int | None],
   environment: Mapping[str, str],
 ) -> Coordinates | None:
-  """Where the processes meet, by the flags or else by the launcher.
+  """Returns the meeting place by the flags, or else by the launcher.
 
   Args:
     given: `--coordinator`, `--processes` and `--process`.
@@ -154,7 +154,7 @@ def meeting(
     None for a job of one process.
 
   Raises:
-    ValueError: flags or variables that make no sense.
+    ValueError: flags or variables are missing or contradict each other.
   """
   if given == (None, None, None):
     return coordinates(environment)
@@ -166,11 +166,12 @@ def meeting(
 def connect() -> None:
   """Joins the other processes of the run, if there are any.
 
-  A process that dies, or gives no sign of life for `--heartbeat_s`, ends the
+  A process that dies, or sends no heartbeat for `--heartbeat_s`, ends the
   others.
 
   Raises:
-    ValueError: flags or variables that make no sense; nobody to meet.
+    ValueError: flags or variables are missing or contradict each other; the
+      other processes cannot be reached.
   """
   given = (_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
   where = meeting(given, os.environ)
@@ -197,7 +198,7 @@ def connect() -> None:
 
 
 def _check_alone() -> None:
-  """TPUs know the hosts of their slice, also those that have not met."""
+  """Refuses one host of a slice of TPUs that has not joined the others."""
   if jax.process_count() > 1:
     raise ValueError(
       f'this is one of {jax.process_count()} hosts of a slice of TPUs and has '

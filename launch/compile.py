@@ -1,20 +1,19 @@
-"""Compiles an experiment for TPUs that need not be here: what does it cost?
+"""Compiles an experiment for TPUs that need not be here, and counts its costs.
 
   python -m launch.compile --config=experiments/mirage_s.py
     --topology=v5p:2x2x1 [--output=DIR]
 
-The real compiler of the TPUs does it (`pip install -e '.[tpu]'`). For each
-topology: training step, sampling step, and a write and a read of the memory,
-with bytes on a device, operations, and what is sent. `--topology=here` takes
-the devices that are here.
+It runs the TPUs' own compiler (`pip install -e '.[tpu]'`). For each topology:
+training step, sampling step, and a write and a read of the memory, with bytes
+on a device, operations, and bytes sent. `--topology=here` takes the devices of
+this machine.
 
-Times are the larger of what products, main memory and links need at their peaks
-(launch/chips.py), which no program reaches; they are for comparing one
-experiment with another, and one size of a pod with another.
+Times are the largest of the times of products, main memory and links at their
+peaks (mirage_jax/profiling/devices.py). No program reaches these; they compare
+experiments, and sizes of a slice.
 """
 
 import math
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -26,7 +25,7 @@ from ml_collections import config_flags
 from launch.program import run_program
 from mirage_jax import trees
 from mirage_jax.profiling import costs, lowering, tables
-from mirage_jax.profiling.chips import CHIPS, Chip
+from mirage_jax.profiling.devices import Chip, find_devices
 from mirage_jax.profiling.tables import Figures
 
 _CONFIG = config_flags.DEFINE_config_file(
@@ -39,7 +38,7 @@ _TOPOLOGY = flags.DEFINE_list(
   '`here`, the devices of this machine.',
 )
 _PROGRAMS = flags.DEFINE_list(
-  'programs', list(lowering.NAMES), 'What to compile.'
+  'programs', list(lowering.NAMES), 'Programs to compile.'
 )
 _EXAMPLES = flags.DEFINE_float(
   'examples_per_device',
@@ -54,7 +53,7 @@ _OUTPUT = flags.DEFINE_string(
 
 
 def main(_) -> dict[str, Any]:
-  """Compiles what the flags say and returns the figures."""
+  """Compiles the programs of all topologies; returns their bounds."""
   if _CONFIG.value is None:
     raise ValueError('--config is missing; see --help')
   for name in _PROGRAMS.value:
@@ -78,7 +77,7 @@ def main(_) -> dict[str, Any]:
       if program.name in _PROGRAMS.value:
         figures.append(measure(program, topology, devices, chip))
         print(tables.row(figures[-1]), flush=True)
-        if _OUTPUT.value:  # each took minutes
+        if _OUTPUT.value:  # saved at once: each took minutes
           tables.save(pathlib.Path(_OUTPUT.value), figures)
   scaling = tables.weak_scaling(figures)
   for line in tables.tables(figures, scaling):
@@ -88,54 +87,13 @@ def main(_) -> dict[str, Any]:
   }
 
 
-def find_devices(topology: str) -> tuple[Sequence[jax.Device], Chip | None]:
-  """The devices of a slice of TPUs, and what each of them can do.
-
-  Raises:
-    ValueError: an unknown chip or size; GPUs that are not here; the TPUs'
-      compiler is not installed.
-  """
-  if topology == 'here':
-    devices = jax.devices()
-    kinds = {chip.kind: chip for chip in CHIPS.values()}
-    return devices, kinds.get(devices[0].device_kind)
-  name, _, size = topology.partition(':')
-  tpus = [name for name, chip in CHIPS.items() if chip.kind.startswith('TPU')]
-  if name in CHIPS and name not in tpus:
-    raise ValueError(
-      f'topology {topology!r} is of GPUs, for which only a machine that has '
-      'them compiles; expected a slice of TPUs, or give --topology=here there'
-    )
-  if name not in tpus or not size:
-    raise ValueError(
-      f'unknown topology {topology!r}; expected `here`, or one of '
-      f'{", ".join(tpus)} and a size, as in v5p:4x4x4'
-    )
-  os.environ.setdefault('TPU_SKIP_MDS_QUERY', '1')
-  # Nothing runs on a TPU, so others may compile at the same time.
-  os.environ.setdefault('ALLOW_MULTIPLE_LIBTPU_LOAD', '1')
-  from jax.experimental import topologies
-
-  try:
-    described = topologies.get_topology_desc(
-      topology_name=topology, platform='tpu'
-    )
-  except Exception as error:
-    raise ValueError(
-      f'cannot describe {topology} ({str(error).splitlines()[0]}); the '
-      "compiler comes with pip install -e '.[tpu]', sizes are those that "
-      'Google offers'
-    ) from error
-  return described.devices, CHIPS[name]
-
-
 def measure(
   program: lowering.Program,
   topology: str,
   devices: Sequence[jax.Device],
   chip: Chip | None,
 ) -> Figures:
-  """Compiles one program and reads its costs."""
+  """Compiles one program and counts its costs."""
   executable = program.lower().compile()
   cost = costs.count(executable.as_text() or '')
   memory: Any = executable.memory_analysis()
@@ -176,7 +134,7 @@ def measure(
 
 
 def on_device(tree: Any) -> int:
-  """Bytes that each device holds of leaves with shardings."""
+  """Returns the bytes that each device holds of leaves with shardings."""
   return sum(
     math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize
     for x in jax.tree.leaves(tree)

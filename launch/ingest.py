@@ -1,4 +1,4 @@
-"""Turns a recording into a folder that every program reads, and checks it.
+"""Converts a recording to a folder that every program reads, and checks it.
 
   python -m launch.ingest --input=FOLDER --output=DIR
 
@@ -6,13 +6,13 @@ Takes a folder in the nerfstudio layout, a TUM RGB-D folder, a RealEstate10K
 camera file with a folder of its frames (`--images`), or a video, whose poses
 are found by COLMAP (`pip install -e '.[sfm]'`). Writes into --output the
 images, depth and `transforms.json` (nerfstudio layout), `report.md` and
-`report.json` with what was found, and `report.png`: frames carried into others
-by their depth and poses, so that a wrong convention is seen before a night of
+`report.json` with the figures and warnings, and `report.png`: frames warped
+into others by their depth and poses. It shows a wrong convention before any
 training.
 
-Where there is no depth at all, it is fitted: a radiance field is optimised
-until its views look like the photos, and `fit.png` shows those that were held
-out. Its lengths are in units of the poses, and are taken for metres.
+If no frame has depth, it is fitted: a radiance field is optimised on the
+photos, and `fit.png` shows its views of those that were held out. Its lengths
+are in units of the poses, and are taken for metres.
 """
 
 import json
@@ -60,7 +60,7 @@ UNSURE = (
 
 
 def main(_) -> dict[str, Any]:
-  """Ingests what the flags say and returns the report's figures."""
+  """Converts the recording and returns the report's figures."""
   logging.set_verbosity(logging.ERROR)
   if _INPUT.value is None or _OUTPUT.value is None:
     missing = 'input' if _INPUT.value is None else 'output'
@@ -98,7 +98,7 @@ def main(_) -> dict[str, Any]:
 
 
 def copy(source: pathlib.Path, folder: pathlib.Path) -> int:
-  """Copies the frames of a recording of any known layout; says how many."""
+  """Copies a recording of any known layout; returns its number of frames."""
   if source.is_file() and source.suffix == '.txt':
     if _IMAGES.value is None:
       raise ValueError(f'--images is missing: the folder of frames of {source}')
@@ -119,8 +119,8 @@ def copy(source: pathlib.Path, folder: pathlib.Path) -> int:
 
 
 def copy_video(video: pathlib.Path, folder: pathlib.Path) -> int:
-  """Copies the frames of a video that a pose is found for."""
-  colmap.load_colmap()  # before the work
+  """Copies those frames of a video for which COLMAP finds a pose."""
+  colmap.load_colmap()  # a missing package is reported at once
   with tempfile.TemporaryDirectory() as images:
     count = colmap.extract_frames(video, pathlib.Path(images), _EVERY.value)
     shots = colmap.recover_shots(pathlib.Path(images), _SEED.value)
@@ -130,7 +130,7 @@ def copy_video(video: pathlib.Path, folder: pathlib.Path) -> int:
 
 
 def intrinsics() -> tuple[float, ...] | None:
-  """What --intrinsics says."""
+  """Parses --intrinsics."""
   if _INTRINSICS.value is None:
     return None
   try:
@@ -144,7 +144,7 @@ def intrinsics() -> tuple[float, ...] | None:
 
 
 def fit(folder: pathlib.Path) -> dict[str, int | float]:
-  """Gives a folder depth if it has none; figures of the fit."""
+  """Fits depth to a folder that has none; returns figures of the fit."""
   stride = stride_of(folder)
   clip, indices = read_folder(folder, stride=stride)
   if clip.depth_m.any() or not _FIT_STEPS.value:
@@ -156,7 +156,7 @@ def fit(folder: pathlib.Path) -> dict[str, int | float]:
 
 
 def stride_of(folder: pathlib.Path) -> int:
-  """Which downsampling leaves some `ACROSS` pixels of a folder's images."""
+  """Returns the stride that leaves about `ACROSS` pixels of an image's row."""
   about = json.loads((folder / recordings.TRANSFORMS).read_text())
   first = about | about['frames'][0]
   return max(1, round(float(first.get('w', ACROSS)) / ACROSS))

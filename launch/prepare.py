@@ -2,9 +2,8 @@
 
   python -m launch.prepare --source=rooms --data_dir=DIR --clips=1024
 
-Run again with the same command after it was stopped, it goes on where it was.
-The dataset appears when it is complete; its folder is what `config.source.kind`
-takes.
+Run again with the same command, it goes on where it was stopped. The dataset
+appears when it is complete; its folder is a value of `config.source.kind`.
 """
 
 import pathlib
@@ -32,7 +31,7 @@ _SEED = flags.DEFINE_integer('seed', 0, 'Of all worlds.')
 
 
 def main(_) -> dict[str, Any]:
-  """Makes the dataset that the flags describe and returns what it is."""
+  """Makes the dataset that the flags describe; returns its folder and size."""
   logging.set_verbosity(logging.ERROR)
   if _DATA_DIR.value is None:
     raise ValueError('--data_dir is missing; see --help')
@@ -54,7 +53,7 @@ def main(_) -> dict[str, Any]:
 
 
 def make_world() -> WorldConfig | DoomConfig:
-  """What --source and the flags of its clips say."""
+  """Makes the world's config from --source and the flags of its clips."""
   frames = {
     'frames': _FRAMES.value,
     'height': _HEIGHT.value,

@@ -1,10 +1,11 @@
-"""How every program starts, fails and reports.
+"""Starts every program, and ends it with figures or an error of one line.
 
-A program ends in one of two ways: its last line of stdout is one JSON object
-and it exits with 0, or its last line of stderr starts with `error:`, names what
-was wrong, and it exits with 1. `--debug` keeps the traceback.
+A program ends in one of two ways. Its last line of stdout is one JSON object,
+and it exits with 0. Or its last line of stderr starts with `error:` and names
+the fault, and it exits with 1; `--debug` keeps the traceback.
 """
 
+import ctypes
 import errno
 import json
 import math
@@ -14,9 +15,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from absl import app, flags
 
-from launch.allocation import keep_freed_memory
-
 _DEBUG = flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
+# Parameters of mallopt(3), and the value of each.
+_ALLOCATION = {
+  'M_MMAP_MAX': (-4, 0),  # large arrays come from the heap, too
+  'M_TRIM_THRESHOLD': (-1, -1),  # whose end is never given back
+  'M_TOP_PAD': (-2, 64 << 20),  # and which grows by as many bytes at a time
+}
 _HELP = ('--help', '-help', '--helpshort', '-helpshort', '--helpfull', '-?')
 
 
@@ -31,7 +36,7 @@ def run_program(main: Callable[[list[str]], Mapping | None]) -> None:
   try:
     app.run(lambda argv: _report(main(argv)))
   except SystemExit as stop:
-    # absl leaves --help with 1, which a caller would take for a failure.
+    # absl ends --help with 1, which means failure to a caller.
     asked_for_help = any(flag in sys.argv[1:] for flag in _HELP)
     sys.exit(0 if asked_for_help else stop.code)
   except KeyboardInterrupt:
@@ -45,19 +50,36 @@ def run_program(main: Callable[[list[str]], Mapping | None]) -> None:
     _fail(one_line(error), 1)
 
 
+def keep_freed_memory() -> bool:
+  """Makes this process reuse the memory of arrays that it has freed.
+
+  XLA allocates and frees the arrays of a step anew. glibc would return large
+  ones to the system each time, which must then clear their pages again. The
+  process stays as large as it was at its largest.
+
+  Returns:
+    False where the C library has no mallopt(3), and nothing changes.
+  """
+  try:
+    mallopt = ctypes.CDLL(None).mallopt
+  except (AttributeError, OSError, TypeError):
+    return False
+  return all([mallopt(name, value) for name, value in _ALLOCATION.values()])
+
+
 def print_result(figures: Mapping) -> None:
-  """Prints `figures` as one line of JSON; what is not finite becomes null."""
+  """Prints `figures` as one line of JSON; numbers not finite become null."""
   sys.stderr.flush()
   print(json.dumps(_plain(figures), allow_nan=False), flush=True)
 
 
 def is_bad_input(error: Exception) -> bool:
-  """Whether `error` tells of what the user gave, rather than of a bug."""
+  """Returns True for errors of the input, False for those of the code."""
   return isinstance(error, ValueError | OSError | FloatingPointError)
 
 
 def one_line(error: Exception) -> str:
-  """The error's message in one line; system errors get a way out."""
+  """Returns the error's message in one line; system errors get a way out."""
   message = ' '.join(str(error).split()) or type(error).__name__
   if not isinstance(error, OSError) or error.strerror is None:
     return message
@@ -73,7 +95,7 @@ def one_line(error: Exception) -> str:
 
 
 def _unknown_key(error: Exception, arguments: Sequence[str]) -> str | None:
-  """Names the `--config.key=value` that ml_collections has not, if any."""
+  """Returns a message that names the unknown `--config.key`, if any."""
   if not isinstance(error, AttributeError | KeyError):
     return None
   for argument in arguments:
@@ -104,7 +126,7 @@ def _fail(message: str, code: int) -> None:
 
 
 def _plain(value):
-  """`value` as what JSON knows: dicts, lists, text and finite numbers."""
+  """Converts to what JSON has: dicts, lists, text and finite numbers."""
   if isinstance(value, Mapping):
     return {str(k): _plain(v) for k, v in value.items()}
   if isinstance(value, str | bool | int) or value is None:

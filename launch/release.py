@@ -1,9 +1,9 @@
-"""Turns a checkpoint into a folder that can be shipped.
+"""Exports a checkpoint as a folder that can be shipped.
 
   python -m launch.release --checkpoint=WORKDIR --output=FOLDER
 
 Writes `params.safetensors` (the moving average, bfloat16), `config.json`, and
-the model's card, `README.md`, with what `--metrics` measured.
+the model's card, `README.md`, with the tables of `--metrics`.
 """
 
 import dataclasses
@@ -21,24 +21,23 @@ from mirage_jax.runs import export, locate, metrics
 _CHECKPOINT = flags.DEFINE_string('checkpoint', None, 'A workdir, or a model.')
 _OUTPUT = flags.DEFINE_string('output', None, 'Folder to write.')
 _COMMIT = flags.DEFINE_string(
-  'commit', None, 'The code that trained it, where the workdir does not say.'
+  'commit', None, 'Commit that trained it, if the workdir does not name it.'
 )
 _STEP = flags.DEFINE_integer(
-  'step', None, 'Which checkpoint of the workdir; the newest if not given.'
+  'step', None, 'Checkpoint of the workdir; the newest if not given.'
 )
 _METRICS = flags.DEFINE_string(
   'metrics',
   None,
-  'What launch.evaluate wrote as metrics.json, by commas; several are called '
-  'by their folders.',
+  'Files metrics.json of launch.evaluate, by commas; several are named by '
+  'their folders.',
 )
 _HARDWARE = flags.DEFINE_string(
-  'hardware', '', 'What it was trained on, for the card: two CPU cores.'
+  'hardware', '', 'Training hardware, for the card, as in: two CPU cores.'
 )
 _HOURS = flags.DEFINE_float(
-  'hours', None, 'That training took; those of the workdir if not given.'
+  'hours', None, 'Hours of training; those of the workdir if not given.'
 )
-_SEED = flags.DEFINE_integer('seed', None, 'Has no effect: nothing is drawn.')
 
 
 def main(_) -> dict[str, Any]:
@@ -48,7 +47,7 @@ def main(_) -> dict[str, Any]:
     missing = 'checkpoint' if _CHECKPOINT.value is None else 'output'
     raise ValueError(f'--{missing} is missing; see --help')
   model = locate.open_checkpoint(_CHECKPOINT.value, _STEP.value)
-  build.load(_CHECKPOINT.value)  # refuses what this code cannot run
+  build.load(_CHECKPOINT.value)  # refuses models that this code cannot run
   if _COMMIT.value is not None:
     model = dataclasses.replace(model, commit=_COMMIT.value)
   found = {
@@ -76,7 +75,7 @@ def read_metrics(path: str) -> dict[str, tables.Table]:
   """Reads the tables of a `metrics.json`.
 
   Raises:
-    ValueError: it is none.
+    ValueError: it is not such a file.
   """
   try:
     return tables.read_metrics(path)

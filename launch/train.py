@@ -3,8 +3,8 @@
   python -m launch.train --config=experiments/rooms_tiny.py --workdir=DIR
 
 Run again with the same command, it goes on from the newest checkpoint and ends
-in the same bits as if it had never been stopped. SIGTERM saves and exits 0. On
-several hosts, run the same command on each (see `launch/cluster.py`).
+in the same bits as a run that was never stopped. SIGTERM saves, and the exit
+code is 0. On several hosts, run the same command on each (`launch/cluster.py`).
 """
 
 import contextlib
@@ -40,8 +40,8 @@ SHEET_EPISODES = 4
 
 
 def main(_) -> dict[str, Any]:
-  """Trains what the flags say and returns the run's figures."""
-  logging.set_verbosity(logging.FATAL)  # Orbax tells of its every step
+  """Trains the experiment of the flags and returns the run's figures."""
+  logging.set_verbosity(logging.FATAL)  # Orbax logs every save
   if _CONFIG.value is None or _WORKDIR.value is None:
     missing = 'config' if _CONFIG.value is None else 'workdir'
     raise ValueError(f'--{missing} is missing; see --help')
@@ -49,17 +49,18 @@ def main(_) -> dict[str, Any]:
   if _SEED.value is not None:
     config.seed = _SEED.value
   cluster.connect()
-  # A restart finds its programs compiled.
-  jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
+  if not jax.config.values['jax_compilation_cache_dir']:
+    # A restart finds its programs compiled.
+    jax.config.update('jax_compilation_cache_dir', str(workdir / '.compiled'))
   with stopping.stop_on_signals() as stop:
     return train(config, workdir, stop)
 
 
 def to_folder(workdir: str) -> pathlib.Path:
-  """The folder that `--workdir` names.
+  """Returns the folder that `--workdir` names.
 
   Raises:
-    ValueError: a URL, of which a path would make a local folder `gs:`.
+    ValueError: it is a URL, which as a path would be a local folder `gs:`.
   """
   if '://' in workdir:
     raise ValueError(
@@ -80,12 +81,12 @@ def train(
     ValueError: a bad config; a workdir that is in use or of another
       experiment; checkpoints that do not fit.
     FloatingPointError: a loss or gradient that is not finite.
-    OSError: what could not be written.
+    OSError: the workdir cannot be written.
   """
   run = build.make_run(config.to_dict())
   settings = run.settings
   with (
-    own(workdir, config),
+    hold(workdir, config),
     Checkpoints(
       workdir, keep=settings.keep, keep_every=settings.keep_every
     ) as checkpoints,
@@ -119,10 +120,10 @@ def train(
 
 
 @contextlib.contextmanager
-def own(
+def hold(
   workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> Iterator[None]:
-  """Holds the folder for this run; the first process does it for all."""
+  """Locks the folder for this run; the first process does so for all."""
   if jax.process_index() > 0:
     yield
     return
@@ -133,14 +134,14 @@ def own(
 
 
 def open_board(workdir: pathlib.Path, step: int) -> metrics.Metrics:
-  """Where figures go; those of all processes are the same."""
+  """Opens the log of metrics; the first process writes it for all."""
   if jax.process_index() > 0:
     return metrics.Nowhere()
   return metrics.Metrics(workdir, step)
 
 
 def start(run: Run, seed: int, base: str) -> state.TrainState:
-  """The state before the first step, from the parameters of `base` if any."""
+  """Makes the state before the first step, with parameters of `base` if any."""
   current = run.init(jax.random.key(seed))
   if not base:
     return current
@@ -148,7 +149,7 @@ def start(run: Run, seed: int, base: str) -> state.TrainState:
 
 
 def make_step(run: Run, beat: Callable[[], None]) -> Callable[..., Any]:
-  """The step on its mesh; it tells that it was taken."""
+  """Makes the step on its mesh; it reports each call to the watchdog."""
   step, frozen = sharding.on(run.mesh, run.step), run.place_frozen()
 
   def take(current: state.TrainState, batch: Any) -> Any:
@@ -161,12 +162,12 @@ def make_step(run: Run, beat: Callable[[], None]) -> Callable[..., Any]:
 def make_sample(
   config: ml_collections.ConfigDict, run: Run, board: metrics.Metrics
 ) -> Callable[[state.TrainState, int], None]:
-  """`(state, step)`: writes a sheet of always the same held-out episodes."""
+  """Makes `(state, step)`: writes a sheet of fixed held-out episodes."""
   if not config.train.image_every:
     return lambda current, number: None
   sheet = make_sample_sheet(run.model, build.make_sampler(config.to_dict()))
 
-  # Opened now, so that data without a held-out part is told of at once.
+  # Opened now, so that data without a held-out part is refused at once.
   held_out = build.make_pipeline(
     config.to_dict(), 'test', batch_size=SHEET_EPISODES
   )
@@ -187,7 +188,7 @@ def make_sample(
 def announce(
   current: state.TrainState, settings: Settings, workdir: pathlib.Path
 ) -> None:
-  """Says what is going to be trained, and from where."""
+  """Prints the number of parameters, the steps and the workdir."""
   count = trees.count_parameters(current.params)
   say(
     f'{count:,} parameters, steps {int(current.step)} to {settings.steps}, '
@@ -201,7 +202,7 @@ def summary(
   workdir: pathlib.Path,
   stop: stopping.StopRequest,
 ) -> dict[str, Any]:
-  """The main figures of a run, from its log where nothing was left to do."""
+  """Returns the main figures of a run; from its log if no step was left."""
   if not figures:
     rows = metrics.read_metrics(workdir)
     figures = rows[-1] if rows else {}

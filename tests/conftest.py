@@ -10,7 +10,7 @@ import hypothesis
 import jax
 import jaxtyping
 
-from launch.allocation import keep_freed_memory
+from launch.program import keep_freed_memory
 
 keep_freed_memory()
 jax.config.update('jax_platforms', 'cpu')
@@ -36,7 +36,7 @@ jaxtyping.install_import_hook('mirage_jax', 'beartype.beartype')
 
 
 def pytest_addoption(parser):
-  """How long the test of kills is to go on."""
+  """Adds the number of kills of the test that kills a run."""
   parser.addoption(
     '--kills',
     type=int,

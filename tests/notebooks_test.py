@@ -24,7 +24,7 @@ def cells_of(path, kind='code'):
 
 
 def colab_link(path) -> str:
-  """Where the badge leads: to the notebook itself, if its home is known."""
+  """The badge's link: to the notebook itself, if its home is known."""
   citation = (ROOT / 'CITATION.cff').read_text(encoding='utf-8')
   home = re.search(
     r"^repository-code: '?https://(github.com/\S+?)'?$", citation, re.MULTILINE

@@ -1,1 +1,1 @@
-"""Launchers of training on pods, and what they run there."""
+"""Launchers of training on pods, and the program that they restart."""

@@ -1,10 +1,10 @@
-"""Trains as launch.train does, for launchers that restart what has failed.
+"""Trains as launch.train does, for launchers that restart failed runs.
 
   python -m launch.pods.restarts --config=experiments/mirage_b.py --workdir=DIR
 
 A run that is stopped before its last step saves and exits with 0, which
-Kubernetes and SLURM take for done. Here it exits with 75 instead (EX_TEMPFAIL:
-try again). It is the same process, so that signals reach the training.
+means success to Kubernetes and SLURM. Here it exits with 75 instead
+(EX_TEMPFAIL: try again). It is one process, so that signals reach the training.
 """
 
 import os
@@ -21,9 +21,9 @@ flags.adopt_module_key_flags(train)  # for --help
 
 
 def exit_code(figures: Mapping[str, Any], steps: int) -> int:
-  """0 for a run that has taken all its steps, else 75.
+  """Returns 0 for a run that has taken all its steps, else 75.
 
-  Several processes do not tell who stopped them, so `step` decides.
+  With several processes the signal is not known to all, hence `step` decides.
   """
   return os.EX_OK if figures['step'] >= steps else os.EX_TEMPFAIL
 

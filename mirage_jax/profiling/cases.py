@@ -1,4 +1,4 @@
-"""Speed of the worlds, of training and of sampling, and what memories cost."""
+"""Measures the speed of worlds, training and sampling, and of the bench."""
 
 import copy
 import functools
@@ -31,7 +31,7 @@ CLIPS = 16  # rendered by one call
 
 
 def worlds(repeats: int, seed: int, settings: Settings) -> Rows:
-  """Measures frames a second of the ray caster at an experiment's size."""
+  """Measures frames per second of the ray caster at an experiment's size."""
   source = settings['source']
   names, functions, frames = [], [], []
   for kind in KINDS:
@@ -62,7 +62,7 @@ def _clips(config: WorldConfig, seed: int) -> list[Clip]:
 
 
 def train(repeats: int, seed: int, experiments: Mapping[str, Settings]) -> Rows:
-  """Measures steps a second, and step times relative to `window`.
+  """Measures steps per second, and step times relative to `window`.
 
   All experiments train on the same batch, that of the first.
   """
@@ -98,7 +98,7 @@ def bench(repeats: int, seed: int, experiments: Mapping[str, Settings]) -> Rows:
 def _relative(
   what: str, seconds: np.ndarray, names: list[str], baseline: str
 ) -> Rows:
-  """Times `[repeats, names]` of all others divided by those of `baseline`."""
+  """Divides times `[repeats, names]` of the others by those of `baseline`."""
   base = seconds[:, names.index(baseline)]
   return {
     f'{what}_{name}_over_{baseline}': timing.spread(seconds[:, i] / base)
@@ -108,7 +108,7 @@ def _relative(
 
 
 def _one_batch(settings: Settings, seed: int) -> dict[str, Any]:
-  """A copy of the settings with as many clips as a batch has examples."""
+  """Copies the settings, with as many clips as a batch has examples."""
   settings = copy.deepcopy(dict(settings)) | {'seed': seed}
   settings['source']['clips'] = settings['data']['batch_size']
   return settings
@@ -120,7 +120,7 @@ def _batch(settings: Settings) -> Any:
 
 
 def _training_step(settings: Settings, batch: Any) -> Callable[[], jax.Array]:
-  """A call that takes one training step on `batch`."""
+  """Returns a call that takes one training step on `batch`."""
   model, train = build.make_model(settings), settings['train']
   optimizer = make_optimizer(**settings['optimizer'])
   step = make_train_step(
@@ -143,7 +143,7 @@ def _training_step(settings: Settings, batch: Any) -> Callable[[], jax.Array]:
 def sample(
   repeats: int, seed: int, experiments: Mapping[str, Settings]
 ) -> Rows:
-  """Measures seconds a generated frame of one video, memory included."""
+  """Measures seconds per generated frame of one video, memory included."""
   calls, frames = [], []
   for settings in experiments.values():
     calls.append(_generated_chunk(dict(settings) | {'seed': seed}))
@@ -157,7 +157,7 @@ def sample(
 
 
 def _generated_chunk(settings: Settings) -> Callable[[], Any]:
-  """A call that generates one chunk and writes it into the memory."""
+  """Returns a call that generates a chunk and writes it into the memory."""
   model = build.make_model(settings, exact=True)
   sampler = build.make_sampler(settings)
   params = _init(model, settings)

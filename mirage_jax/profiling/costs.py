@@ -1,9 +1,9 @@
-"""What a compiled program costs, read off its HLO text, loops counted.
+"""Counts the costs of a compiled program in its HLO text, loops included.
 
 XLA's own cost analysis counts the body of a loop once. Here every instruction
-is counted as often as it runs. Products are counted as XLA counts them, two
-operations for each pair that is multiplied; what the padding or dilation of a
-convolution multiplies by nothing is left out, as it is on the chip.
+counts as often as it runs. Each pair of numbers that is multiplied counts two
+operations, as for XLA; pairs with the padding or dilation of a convolution do
+not count, as the chip leaves them out.
 """
 
 import collections
@@ -11,8 +11,11 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
+from typing import Any
 
+import jax
 import numpy as np
+from jax.extend import core
 
 from mirage_jax.profiling import hlo, kernels, traffic
 from mirage_jax.profiling.hlo import Computation, Instruction, Shape
@@ -31,15 +34,15 @@ _CYCLES = re.compile(r'"estimated_cycles":"(\d+)"')
 
 @dataclasses.dataclass(frozen=True)
 class Costs:
-  """What a program does on one device.
+  """Costs of a program on one device.
 
   Attributes:
     flops: of products of matrices.
-    bytes: moved to and from the main memory, tiles padded; what stays on the
-      chip (a memory space of its own in the text) is left out.
-    cycles: that the compiler expects, where it says so (TPU); its transfers
-      between devices are not in it.
-    collectives: bytes that a device sends, by kind, of a ring's algorithms.
+    bytes: moved to and from the main memory, tiles padded; arrays that stay on
+      the chip (a memory space of its own in the text) do not count.
+    cycles: the compiler's estimate, 0 if it gives none (only that for TPUs
+      does); transfers between devices do not count.
+    collectives: bytes that a device sends, by kind, if devices form a ring.
   """
 
   flops: float = 0.0
@@ -57,7 +60,7 @@ class Costs:
       dict(both),
     )
 
-  def __mul__(self, times: float) -> 'Costs':
+  def __mul__(self, times: int) -> 'Costs':
     sent = {kind: times * size for kind, size in self.collectives.items()}
     return Costs(
       times * self.flops, times * self.bytes, times * self.cycles, sent
@@ -65,7 +68,7 @@ class Costs:
 
 
 def count(text: str) -> Costs:
-  """The costs of a compiled module.
+  """Counts the costs of a compiled module.
 
   Args:
     text: `compiled.as_text()`.
@@ -106,7 +109,7 @@ def count(text: str) -> Costs:
 
 
 def _own(instruction: Instruction, body: Computation, devices: int) -> Costs:
-  """What one instruction costs, without what it calls."""
+  """Returns the costs of one instruction, without the computations it calls."""
   kind = instruction.opcode.removesuffix('-start')
   sent = {}
   if kind in COLLECTIVES:
@@ -124,7 +127,7 @@ def _own(instruction: Instruction, body: Computation, devices: int) -> Costs:
 
 
 def _scattered(own: Costs) -> Costs:
-  """An all-reduce of which only a part is kept: half as much is sent."""
+  """Halves the bytes of an all-reduce of which a device keeps only a part."""
   sent = sum(own.collectives.values()) / 2
   collectives = {'reduce-scatter': sent} if sent else {}
   return dataclasses.replace(own, collectives=collectives)
@@ -133,11 +136,11 @@ def _scattered(own: Costs) -> Costs:
 def _sent(
   kind: str, instruction: Instruction, body: Computation, devices: int
 ) -> float:
-  """Bytes that each of the n devices of a group sends to the next in a ring."""
+  """Returns bytes that a device sends to the next one in a ring of n."""
   n = hlo.group_size(instruction.rest, devices)
   size = sum(shape.bytes for shape in instruction.shapes)
   if instruction.opcode.endswith('-start') and kind != 'all-reduce':
-    # What it starts from stands beside the result.
+    # The operands are listed beside the result.
     for name in instruction.operands:
       size -= sum(shape.bytes for shape in body[name].shapes)
   return {
@@ -174,7 +177,7 @@ def _convolution(instruction: Instruction, left: Shape, right: Shape) -> float:
 
 
 def _pairs(sizes: dict[str, dict[str, int]], axis: str, rest: str) -> int:
-  """Pairs of places of output and window that meet an input on an axis."""
+  """Counts pairs of output and window places that meet an input, on an axis."""
   window = re.search(r'window=\{([^}]*)\}', rest)
   fields = dict(re.findall(r'(\w+)=([\dx_\-]+)', window[1] if window else ''))
 
@@ -190,3 +193,37 @@ def _pairs(sizes: dict[str, dict[str, int]], axis: str, rest: str) -> int:
     at = first + place * spread
     count += int(((at >= 0) & (at < extent) & (at % apart == 0)).sum())
   return count
+
+
+def lookup_bytes(function: Any, *arguments: Any) -> float:
+  """Counts the bytes that lookups ask for, in whatever layout.
+
+  Rows that are taken count once, rows that change twice.
+
+  Args:
+    function: is traced, not run. Loops count as often as they go round, so it
+      must not have any whose end depends on values.
+    *arguments: arrays, or shapes.
+  """
+  return _lookups_of(jax.make_jaxpr(function)(*arguments).jaxpr)
+
+
+def _lookups_of(jaxpr: core.Jaxpr) -> float:
+  total = 0.0
+  for equation in jaxpr.eqns:
+    name, times = equation.primitive.name, 1
+    if name == 'gather':
+      total += _bytes_of(equation.outvars[0])
+    elif name.startswith('scatter'):
+      total += 2 * _bytes_of(equation.invars[2])
+    elif name == 'scan':
+      times = equation.params['length']
+    inner = [
+      _lookups_of(body) for body in core.jaxprs_in_params(equation.params)
+    ]
+    total += times * (max(inner, default=0.0) if name == 'cond' else sum(inner))
+  return total
+
+
+def _bytes_of(variable: Any) -> float:
+  return float(math.prod(variable.aval.shape) * variable.aval.dtype.itemsize)

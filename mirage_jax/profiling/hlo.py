@@ -1,4 +1,4 @@
-"""Compiled programs as text (HLO), read back into instructions."""
+"""Parses the text of compiled programs (HLO) into instructions."""
 
 import dataclasses
 import math
@@ -23,11 +23,11 @@ class Shape:
   """An array's type.
 
   Attributes:
-    dtype: as XLA calls it.
+    dtype: XLA's name.
     dims: sizes.
-    order: axes from the one whose elements are neighbours outwards.
-    tile: sizes of a tile along the last of these axes, or empty.
-    local: whether it lies on the chip.
+    order: axes, the one whose elements are neighbours in memory first.
+    tile: sizes of a tile along the first axes of `order`, or empty.
+    local: True if it lies on the chip.
   """
 
   dtype: str
@@ -38,16 +38,16 @@ class Shape:
 
   @property
   def bytes(self) -> float:
-    """Without padding."""
+    """Bytes without padding."""
     return math.prod(self.dims) * self._item
 
   @property
   def moved(self) -> float:
-    """With padding, as it is moved to or from the main memory."""
+    """Bytes with padding, as moved to or from the main memory."""
     return 0.0 if self.local else self.padded(self.dims)
 
   def padded(self, dims: Sequence[int]) -> float:
-    """Bytes of the tiles that a part of these sizes touches."""
+    """Returns the bytes of the tiles that a part of these sizes touches."""
     sizes = [dims[axis] for axis in self.order]
     for i, tile in enumerate(reversed(self.tile[: len(sizes)])):
       sizes[i] = -(-sizes[i] // tile) * tile
@@ -66,10 +66,10 @@ class Instruction:
   Attributes:
     name: without its percent sign.
     shapes: of the result; several for a tuple.
-    opcode: what it does.
+    opcode: its operation.
     operands: names.
-    literal: what is in its brackets.
-    rest: the attributes, as text.
+    literal: text between its brackets.
+    rest: attributes, as text.
   """
 
   name: str
@@ -84,7 +84,7 @@ Computation = dict[str, Instruction]
 
 
 def parse(text: str) -> tuple[dict[str, Computation], str]:
-  """The computations of a module by name, and the name of its entry."""
+  """Parses a module: computations by name, and the name of its entry."""
   computations: dict[str, Computation] = {}
   entry, current = '', None
   for line in text.splitlines():
@@ -115,7 +115,7 @@ def _instruction(line: str) -> Instruction:
 
 
 def _closing(text: str) -> int:
-  """Where the bracket that opens `text` is closed."""
+  """Finds the bracket that closes the one that `text` begins with."""
   depth = 0
   for i, letter in enumerate(text):
     depth += (letter == '(') - (letter == ')')
@@ -125,7 +125,7 @@ def _closing(text: str) -> int:
 
 
 def shapes(text: str) -> tuple[Shape, ...]:
-  """The types in a text, in order."""
+  """Parses the types in a text, in order."""
   return tuple(_shape(*found) for found in _SHAPE.findall(text))
 
 
@@ -141,12 +141,12 @@ def _shape(dtype: str, dims: str, order: str, layout: str) -> Shape:
 
 
 def integers(text: str) -> tuple[int, ...]:
-  """Numbers between commas."""
+  """Parses numbers between commas."""
   return tuple(int(n) for n in text.split(',') if n)
 
 
 def fused(computations: Mapping[str, Computation]) -> set[str]:
-  """Computations within fusions, also of fusions within these."""
+  """Names the computations of fusions, those within fusions included."""
   names = [
     name
     for body in computations.values()
@@ -158,7 +158,7 @@ def fused(computations: Mapping[str, Computation]) -> set[str]:
 
 
 def trips(loop: Instruction, condition: Computation) -> int:
-  """How often a loop runs: what it is known to, or what it counts up to."""
+  """Returns the trips of a loop: as annotated, else the bound it counts to."""
   if known := _TRIPS.search(loop.rest):
     return int(known[1])
   return max(_bounds(condition), default=1)
@@ -173,25 +173,25 @@ def _bounds(condition: Computation) -> Iterator[int]:
 
 
 def called(instruction: Instruction) -> list[str]:
-  """Names of the computations that a fusion or a call runs."""
+  """Names the computations that a fusion or a call runs."""
   return _CALLED.findall(instruction.rest)
 
 
 def branches(instruction: Instruction) -> list[str]:
-  """Names of the computations of which a conditional runs one."""
+  """Names the computations of which a conditional runs one."""
   if found := _BRANCHES.search(instruction.rest):
     return [name.strip(' %') for name in found[1].split(',')]
   return _CHOICE.findall(instruction.rest)
 
 
 def loop(instruction: Instruction) -> tuple[str, str]:
-  """Names of the condition and the body of a `while`."""
+  """Names the condition and the body of a `while`."""
   (names,) = _LOOP.findall(instruction.rest)
   return names
 
 
 def group_size(rest: str, devices: int) -> int:
-  """How many of all devices take part in a collective."""
+  """Returns the number of devices in one group of a collective."""
   if found := re.search(r'replica_groups=\{\{([\d,]*)\}', rest):
     return len(found[1].split(','))
   if found := re.search(r'replica_groups=\[(\d+),(\d+)\]<=', rest):
@@ -207,6 +207,6 @@ def group_size(rest: str, devices: int) -> int:
 
 
 def num_devices(text: str) -> int:
-  """How many devices a module is compiled for."""
+  """Returns the number of devices that a module is compiled for."""
   found = re.search(r'num_partitions=(\d+)', text[: text.find('\n')])
   return int(found[1]) if found else 1

@@ -1,8 +1,9 @@
-"""JAX's attention kernels for TPUs, whose inside XLA does not see.
+"""Counts operations and bytes of JAX's attention kernels for TPUs.
 
-Their grids run over blocks of one side, queries or keys, and within these over
-blocks of the other: the other side's arrays are fetched anew each time, unless
-they are one block, which then stays on the chip.
+XLA's text does not contain them. Their grids run over blocks of one side,
+queries or keys, and within these over blocks of the other. The other side is
+fetched again for each outer block, unless it is one block, which stays on the
+chip.
 """
 
 import dataclasses
@@ -14,11 +15,11 @@ from mirage_jax.profiling.hlo import Computation, Instruction
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-  """One of the kernels; its first operands are queries, keys and values.
+  """A kernel; its first operands are queries, keys and values.
 
   Attributes:
-    products: of matrices for each pair of blocks.
-    outer: the operand, 0 (queries) or 1 (keys), whose blocks come first.
+    products: matrix products for each pair of blocks.
+    outer: operand of the outer loop, 0 (queries) or 1 (keys).
   """
 
   products: int
@@ -34,7 +35,7 @@ KERNELS = {
 
 
 def find(instruction: Instruction) -> Kernel | None:
-  """The kernel that an instruction calls, if it is one of `KERNELS`."""
+  """Returns the kernel that an instruction calls, if in `KERNELS`."""
   if instruction.opcode != 'custom-call':
     return None
   found = (
@@ -44,7 +45,7 @@ def find(instruction: Instruction) -> Kernel | None:
 
 
 def flops(instruction: Instruction, body: Computation) -> float:
-  """Operations of a call's products; 0 for kernels that are not known."""
+  """Counts the operations of a call; 0 for kernels not in `KERNELS`."""
   kernel = find(instruction)
   if kernel is None:
     return 0.0
@@ -53,7 +54,7 @@ def flops(instruction: Instruction, body: Computation) -> float:
 
 
 def fetches(instruction: Instruction, body: Computation) -> list[int]:
-  """How often each operand of a call is read from main memory, whole."""
+  """Counts reads of each whole operand of a call from the main memory."""
   kernel = find(instruction)
   if kernel is None:
     return [1] * len(instruction.operands)

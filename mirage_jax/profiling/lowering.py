@@ -1,4 +1,4 @@
-"""What an experiment runs, lowered for devices that need not be here."""
+"""Lowers the programs of an experiment, for devices that need not be here."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ from mirage_jax.models.world_model import (
   read_views,
   write_frames,
 )
-from mirage_jax.profiling import lookups
+from mirage_jax.profiling import costs
 from mirage_jax.runs.run import Run
 from mirage_jax.sharding import RULES
 
@@ -36,12 +36,12 @@ class Program:
 
   Attributes:
     name: train, sample, write or read.
-    lower: makes it.
-    flops: of its matrix products, counted by hand, over all devices; those of
-      a write or a read are too few to count, and those of a teacher are not.
-    arguments: shapes of what it is given and keeps, by kind.
-    asked: bytes that its lookups ask for, over all devices; counted for a
-      write and a read.
+    lower: lowers it.
+    flops: of its matrix products, by formula, over all devices; 0 for a write
+      and a read; a teacher's are left out.
+    arguments: shapes of its arguments, by kind.
+    asked: bytes that its lookups ask for, over all devices; 0 for a training
+      and a sampling step.
   """
 
   name: str
@@ -54,7 +54,7 @@ class Program:
 def make_programs(
   settings: Settings, devices: Sequence[jax.Device]
 ) -> list[Program]:
-  """The programs of an experiment on a mesh of `devices`.
+  """Makes the programs of an experiment on a mesh of `devices`.
 
   Its `data.batch_size` is of all devices together.
   """
@@ -98,7 +98,7 @@ def _train(settings: Settings, run: Run) -> Program:
 
 
 def _rollout(settings: Settings, run: Run) -> list[Program]:
-  """A step of a rollout: sample a chunk, write it, read the next."""
+  """Makes the programs of a rollout: sample a chunk, write it, read views."""
   mesh, data = run.mesh, settings['data']
   platform = mesh.devices.flat[0].platform
   model = build.make_model(settings, exact=True, platform=platform)
@@ -148,14 +148,14 @@ def _rollout(settings: Settings, run: Run) -> list[Program]:
   for function, given in ((write, target), (read, target.cameras)):
     lower = functools.partial(_lower, mesh, function, params, states, given)
     alike = functools.partial(function, model=plain)
-    asked = lookups.count(alike, params, states, given)
+    asked = costs.lookup_bytes(alike, params, states, given)
     name = function.__name__
     programs.append(Program(name, lower, 0.0, held, asked))
   return programs
 
 
 def _lay(mesh: Mesh, model: Mirage, states: Any) -> Any:
-  """Where memories lie: scenes on the batch's devices, tables in parts."""
+  """Lays memories out: scenes over the batch's devices, tables in shards."""
   specs: Any = PartitionSpec()
   if getattr(model.memory, 'sharded', False):
     specs = table.specs()
@@ -190,7 +190,7 @@ def _sizes(settings: Settings, model: Mirage, written: int) -> flops.Sizes:
 
 
 def _clip(settings: Settings, frames: int) -> Clip:
-  """Shapes of a batch of clips."""
+  """Returns the shapes of a batch of clips."""
   b, h, w = (
     settings['data']['batch_size'],
     settings['source']['height'],

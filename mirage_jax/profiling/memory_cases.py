@@ -1,4 +1,4 @@
-"""Measures the speed of memories, and that it does not change as they fill.
+"""Measures the speed of memories, empty and after many chunks.
 
 Points are pixels: one written point, or one ray read, each.
 """
@@ -17,14 +17,14 @@ from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.profiling import timing
 from mirage_jax.profiling.timing import Rows
 
-CHUNKS = (5, 100)
-FRAMES = 16  # written and read at once
+CHUNKS = (5, 100)  # after which reads and writes are compared
+FRAMES = 16  # of one write and one read
 
 
 def memory(
   repeats: int, seed: int, experiments: Mapping[str, Settings]
 ) -> Rows:
-  """Points a second of writing and reading, and what 100 chunks change."""
+  """Measures points per second, and times after 100 chunks over after 5."""
   clip = long_clip(next(iter(experiments.values())), seed, FRAMES)
   rows = {}
   for kind, settings in experiments.items():
@@ -41,7 +41,7 @@ def memory(
 
 
 def _calls(grid: Any, clip: Clip) -> dict[str, Callable[[], Any]]:
-  """Writing, reading, and both with the gradient of the written features."""
+  """Returns calls that write, read, do both, and take the gradient."""
   state = grid.init(clip.world_from_camera[0])
   features = jnp.full((*clip.depth_m.shape, grid.features), 0.1)
   weight = (clip.depth_m > 0).astype(jnp.float32)
@@ -71,7 +71,7 @@ def _calls(grid: Any, clip: Clip) -> dict[str, Callable[[], Any]]:
 
 
 def _constancy(settings: Settings, repeats: int, seed: int) -> Rows:
-  """Reads and writes of the exact memory after 5 chunks against after 100."""
+  """Times reads and writes of the exact memory after 5 and 100 chunks."""
   size = settings['data']['target']
   clip = long_clip(settings, seed, frames=CHUNKS[-1] * size)
   grid: Any = build.make_memory(settings, exact=True)
@@ -108,7 +108,7 @@ def _constancy(settings: Settings, repeats: int, seed: int) -> Rows:
 
 
 def _written(write: Callable, state: Any, clip: Clip, size: int) -> list[Any]:
-  """The states after each of `CHUNKS` chunks of `size` frames."""
+  """Returns the states after each of `CHUNKS` chunks of `size` frames."""
   states = []
   for index in range(CHUNKS[-1]):
     chunk = take_frames(clip, slice(index * size, (index + 1) * size))
@@ -119,7 +119,7 @@ def _written(write: Callable, state: Any, clip: Clip, size: int) -> list[Any]:
 
 
 def long_clip(settings: Settings, seed: int, frames: int) -> Clip:
-  """One clip of a room, as arrays on the device."""
+  """Renders one clip of a room, as arrays on the device."""
   source = dict(settings['source']) | {'frames': frames, 'rays_per_pixel': 1}
   clip = open_source(source.pop('kind'), **source, seed=seed)[0]
   return jax.tree.map(jnp.asarray, clip)

@@ -1,4 +1,4 @@
-"""What compiling programs told, as tables."""
+"""Writes the costs of compiled programs as Markdown and JSON."""
 
 import dataclasses
 import json
@@ -30,26 +30,24 @@ HEADER = (
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-  """What compiling one program for one topology told.
+  """Costs of one program, compiled for one topology.
 
   Attributes:
-    topology: as asked for.
+    topology: name of the slice of TPUs, or `here`.
     program: its name.
-    devices: how many.
-    parameters: how many numbers, over all devices.
-    bytes: on a device by kind: what it is given (parameters, ..., whether or
-      not all of it is used), results that take new space, what is needed in
-      between, and code.
-    memory: of the device, bytes; 0 where unknown.
-    flops: on a device, of matrix products, loops counted.
-    counted: the same, counted by hand; 0 for a program without any.
-    moved: bytes to and from a device's memory, loops counted.
-    asked: of these, what lookups ask for; 0 where that is not counted.
+    devices: their number.
+    parameters: their number, over all devices.
+    bytes: on a device by kind: arguments (parameters, ..., used or not),
+      results that take new space, intermediate values (`between`), and code.
+    memory: of the device, bytes; 0 if unknown.
+    flops: on a device, of matrix products, loops included.
+    counted: the same by formula; 0 for a program without a formula.
+    moved: bytes to and from a device's memory, loops included.
+    asked: bytes of these that lookups ask for; 0 if not counted.
     sent: bytes that a device sends, by kind of collective.
     compiler: XLA's own figures, which count the body of a loop once.
-    cycles: the compiler's estimate of what runs on the device, 0 if it gives
-      none.
-    seconds: by what would take them at its peak.
+    cycles: the compiler's estimate on the device; 0 if it gives none.
+    seconds: at the chip's peak, by limit: products, memory, links.
   """
 
   topology: str
@@ -74,12 +72,12 @@ class Figures:
 
   @property
   def bound(self) -> float:
-    """Seconds that no schedule can beat; 0 where the chip is unknown."""
+    """Lower bound of the seconds of a step; 0 if the chip is unknown."""
     return max(self._work, self.seconds.get('links', 0.0))
 
   @property
   def apart(self) -> float:
-    """The same if nothing is sent while the device works."""
+    """The same bound if nothing is sent while the device works."""
     return self._work + self.seconds.get('links', 0.0)
 
   @property
@@ -88,12 +86,12 @@ class Figures:
 
   @property
   def utilisation(self) -> float:
-    """Share of the peak that the products have if the bound is reached."""
+    """Share of the peak FLOP/s at the bound."""
     return self.seconds.get('products', 0.0) / self.bound if self.bound else 0.0
 
 
 def row(f: Figures) -> str:
-  """A line of the table."""
+  """Formats a line of the table."""
   ms = {name: 1e3 * value for name, value in f.seconds.items()}
   cells = (
     f.topology,
@@ -114,7 +112,7 @@ def row(f: Figures) -> str:
 
 
 def free(f: Figures) -> str:
-  """The share of a device's memory that stays free; marked if too little."""
+  """Formats the free share of a device's memory; marked if too little."""
   if not f.memory:
     return ''
   share = 1 - f.total / f.memory
@@ -122,7 +120,7 @@ def free(f: Figures) -> str:
 
 
 def kinds_tables(figures: Sequence[Figures]) -> list[str]:
-  """What fills a device, and what it sends, by kind, as Markdown."""
+  """Formats bytes on a device and bytes sent, by kind, as Markdown."""
   return kinds_table('GB/device', [f.bytes for f in figures], figures) + (
     kinds_table('GB sent', [f.sent for f in figures], figures)
   )
@@ -131,7 +129,7 @@ def kinds_tables(figures: Sequence[Figures]) -> list[str]:
 def kinds_table(
   title: str, amounts: Sequence[dict[str, Any]], figures: Sequence[Figures]
 ) -> list[str]:
-  """A column for each kind of bytes, a row for each program."""
+  """Formats a table: a column for each kind of bytes, a row a program."""
   kinds = list(dict.fromkeys(kind for each in amounts for kind in each))
   if not kinds:
     return []
@@ -144,10 +142,10 @@ def kinds_table(
 
 
 def weak_scaling(figures: Sequence[Figures]) -> dict[str, float]:
-  """Time on the smallest slice over time on each, for programs and chips.
+  """Divides the time on the smallest slice by that on each, by program.
 
-  Every device has as many examples on all of them: 1 is perfect. Once with
-  what is sent hidden behind the work, and once (`, apart`) with none of it.
+  Every device has the same number of examples, so 1 is perfect. Given twice:
+  with transfers hidden behind the work, and (`, apart`) after it.
   """
   scaling = {}
   kind = lambda f: (f.program, f.topology.partition(':')[0])
@@ -162,7 +160,7 @@ def weak_scaling(figures: Sequence[Figures]) -> dict[str, float]:
 
 
 def scaling_table(scaling: dict[str, float]) -> list[str]:
-  """Weak scaling as Markdown."""
+  """Formats weak scaling as Markdown."""
   if not scaling:
     return []
   rows = [
@@ -175,12 +173,12 @@ def scaling_table(scaling: dict[str, float]) -> list[str]:
 
 
 def head() -> list[str]:
-  """The lines above the rows."""
+  """Formats the lines above the rows."""
   return ['| ' + ' | '.join(HEADER) + ' |', '|---' * len(HEADER) + '|']
 
 
 def tables(figures: Sequence[Figures], scaling: dict[str, float]) -> list[str]:
-  """What stands below the rows."""
+  """Formats the tables below the rows."""
   return kinds_tables(figures) + scaling_table(scaling)
 
 

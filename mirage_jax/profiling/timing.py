@@ -1,4 +1,4 @@
-"""Timings that can be compared: alternated within one run, by medians."""
+"""Times calls that take turns, and compares them by medians."""
 
 import dataclasses
 import time
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Spread:
-  """The median and quartiles of n measurements."""
+  """Median and quartiles of n measurements."""
 
   median: float
   low: float
@@ -24,11 +24,11 @@ Rows = dict[str, Spread]
 def alternate(
   functions: Sequence[Callable[[], object]], repeats: int, rounds: int = 1
 ) -> np.ndarray:
-  """Seconds a call, `[repeats, len(functions)]`, taken in turns.
+  """Measures seconds a call, `[repeats, len(functions)]`, in turns.
 
-  What else the machine does then falls on all of them alike, so that ratios
-  within a row mean something where the times alone would not; every other row
-  is taken backwards. Every function runs once before, to compile.
+  Other load on the machine then slows all functions alike, so that ratios
+  within a row are comparable where times alone are not. Every other row is
+  measured in reverse order. Every function runs once before, to compile.
 
   Args:
     functions: called without arguments; their results are waited for.
@@ -49,6 +49,6 @@ def alternate(
 
 
 def spread(values: Sequence[float] | np.ndarray) -> Spread:
-  """The median and quartiles of measurements."""
+  """Returns the median and quartiles of measurements."""
   low, median, high = np.percentile(values, [25, 50, 75])
   return Spread(float(median), float(low), float(high), len(values))

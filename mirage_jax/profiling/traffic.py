@@ -1,8 +1,8 @@
-"""Bytes that instructions of a compiled program move to and from main memory.
+"""Counts bytes that instructions move to and from the main memory.
 
-Tiles are padded, what lies on the chip costs nothing, and what is only looked
-at in parts (slices, gathers) or changed in parts (updates, scatters) costs
-these parts: the tiles that they touch.
+Tiles are padded, and arrays on the chip cost nothing. Arrays of which parts are
+read (slices, gathers) or changed (updates, scatters) cost the tiles that these
+parts touch.
 """
 
 import math
@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from mirage_jax.profiling import hlo, kernels
 from mirage_jax.profiling.hlo import Computation, Instruction, Shape
 
-# What moves nothing: names, and instructions whose parts are counted.
+# Move nothing: names, and instructions whose computations are counted.
 FREE = (
   'after-all',
   'bitcast',
@@ -37,12 +37,12 @@ def moved(
   body: Computation,
   computations: Mapping[str, Computation],
 ) -> float:
-  """Bytes that one instruction of `body` reads and writes.
+  """Counts bytes that one instruction reads and writes.
 
   Args:
-    instruction: it.
-    body: the computation that it is in.
-    computations: of the module, by name.
+    instruction: of `body`.
+    body: a computation.
+    computations: all of the module, by name.
   """
   kind = instruction.opcode
   if kind in FREE or kind.endswith('-done'):
@@ -64,7 +64,7 @@ def _of_fusion(
   body: Computation,
   computations: Mapping[str, Computation],
 ) -> float:
-  """What a fusion reads of each operand, and its result unless in place."""
+  """Counts bytes read of each operand of a fusion, and of its result."""
   total = 0.0 if _in_place(fusion, computations) else _size(fusion.shapes)
   for index, name in enumerate(fusion.operands):
     if not body[name].shapes[0].local:
@@ -75,7 +75,7 @@ def _of_fusion(
 def _in_place(
   instruction: Instruction, computations: Mapping[str, Computation]
 ) -> bool:
-  """Whether the result is an operand that is changed in parts."""
+  """Returns True if the result is an operand that is changed in parts."""
   while instruction.opcode == 'fusion':
     (name,) = hlo.called(instruction)
     instruction = next(reversed(computations[name].values()))
@@ -85,7 +85,7 @@ def _in_place(
 def _used_by(
   fusion: Instruction, index: int, computations: Mapping[str, Computation]
 ) -> float:
-  """Bytes that a fusion reads of one of its operands."""
+  """Counts bytes that a fusion reads of one of its operands."""
   (name,) = hlo.called(fusion)
   inside = computations[name]
   for place in inside.values():
@@ -99,7 +99,7 @@ def _used(
   inside: Computation,
   computations: Mapping[str, Computation],
 ) -> float:
-  """Bytes that the instructions of a fusion read of one of its values."""
+  """Counts bytes that the instructions of a fusion read of one value."""
   total = 0.0
   for user in inside.values():
     if place.name not in user.operands:
@@ -123,7 +123,7 @@ def _used(
 
 
 def _read(instruction: Instruction, body: Computation) -> float:
-  """Bytes that an instruction reads, and writes if it works in place."""
+  """Counts bytes that an instruction reads, and writes if in place."""
   kind = instruction.opcode
   sizes = [_size(body[name].shapes) for name in instruction.operands]
   if kind in PARTS:
@@ -136,7 +136,7 @@ def _read(instruction: Instruction, body: Computation) -> float:
 
 
 def _changed(instruction: Instruction, body: Computation) -> float:
-  """Bytes that move to and from what an instruction changes in place."""
+  """Counts bytes to and from the array that is changed in place."""
   table, *others = (body[name].shapes[0] for name in instruction.operands)
   if table.local:
     return 0.0
@@ -150,7 +150,7 @@ def _changed(instruction: Instruction, body: Computation) -> float:
 
 
 def _touched(instruction: Instruction, body: Computation) -> float:
-  """Bytes of the tiles that a slice or a gather touches of its operand."""
+  """Counts bytes of the tiles that a slice or a gather touches."""
   if instruction.opcode != 'gather':
     return _size(instruction.shapes)
   table = body[instruction.operands[0]].shapes[0]

@@ -10,15 +10,16 @@ import numpy as np
 from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
+from mirage_jax.worlds import rooms, streets
 from mirage_jax.worlds.config import WorldConfig
 from mirage_jax.worlds.movers import mover_state
 from mirage_jax.worlds.paths import make_path
 from mirage_jax.worlds.rendering import render
-from mirage_jax.worlds.rooms import make_rooms
 from mirage_jax.worlds.scenes import Scene
 from mirage_jax.worlds.solids import join, keep
-from mirage_jax.worlds.streets import make_streets
 
+# Objects that a clip of each kind has slots for, used or not.
+OBJECTS = {'rooms': rooms.SLOTS, 'streets': streets.SLOTS}
 _PHASES = 8  # tried for each mover
 _APART_M = 1.2
 MOVED_M = 1.0  # that an object is moved while nobody looks
@@ -31,9 +32,8 @@ def make_scene(key: Key[Array, ''], config: WorldConfig) -> Scene:
 
 @functools.partial(jax.jit, static_argnames='config')
 def _make_scene(key, config):
-  return {'rooms': make_rooms, 'streets': make_streets}[config.kind](
-    key, config
-  )
+  make = {'rooms': rooms.make_rooms, 'streets': streets.make_streets}
+  return make[config.kind](key, config)
 
 
 def make_clip(key: Key[Array, ''], config: WorldConfig) -> Clip:

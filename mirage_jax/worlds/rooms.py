@@ -32,6 +32,7 @@ _ALONG = np.float32([-1, 1, 1, -1])  # a wall's own x against the room's axes
 _BODY_M = 0.3  # clearance of a camera or a person
 _TALL_M = 1.5  # nothing hangs above pieces taller than this
 _OBJECTS = 13  # a room: 4 at walls, 4 in corners, a table and 4 chairs
+SLOTS = 4 * _OBJECTS + 1  # objects of four rooms, and the person
 
 
 @flax.struct.dataclass

@@ -21,6 +21,8 @@ _WALK_M, _ROAD_M = 3.6, 7.0
 _INNER, _OUTER = 3, 4  # buildings along a side of the block, and opposite
 _STANDING = 12  # trees, lamps and bins along a side, both pavements together
 _PEOPLE, _CARS = 8, 6
+# Objects of a clip: what stands on four sides, with a bench each, and movers.
+SLOTS = 4 * (_STANDING + 1) + _PEOPLE + _CARS
 _PATH_M = 1.7  # of cameras and people, from the buildings
 _TURNS = np.float32([0, np.pi / 2, np.pi, -np.pi / 2])  # sides: +z, +x, -z, -x
 

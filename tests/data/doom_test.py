@@ -5,6 +5,7 @@ import pytest
 
 from mirage_jax.capture import inspection
 from mirage_jax.data.builders import ClipsConfig, prepare
+from mirage_jax.data.builders.features import clip_features, to_example
 from mirage_jax.data.sources.catalog import open_source
 from mirage_jax.data.sources.doom import casting, game, levels, source, walking
 from mirage_jax.data.sources.doom.source import DoomConfig, DoomSource
@@ -103,11 +104,10 @@ def test_depth_fits_what_is_seen(clips):
 
 
 def test_clips_have_all_their_truth(clips):
+  declared = clip_features(FRAMES, SIZE, SIZE, game.OBJECTS)
   for clip in clips:
-    shapes = source.clip_shapes(DoomConfig(FRAMES, SIZE, SIZE))
-    for name, leaf in vars(shapes).items():
-      made = getattr(clip, name)
-      assert (made.shape, made.dtype) == (leaf.shape, leaf.dtype), name
+    assert clip.object_box.shape == (FRAMES, game.OBJECTS, 3)
+    declared.encode_example(to_example(clip))
     np.testing.assert_array_equal(clip.depth_m == 0, clip.sky)
     assert np.isfinite(clip.depth_m).all() and clip.depth_m.max() < 500
   things = [clip for clip in clips if clip.object_id.any()]

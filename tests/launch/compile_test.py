@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from launch import compile as compiling
-from mirage_jax.profiling import lowering, tables
+from mirage_jax.profiling import devices, lowering, tables
 from tests.launch.meshes_test import make_config
 
 
@@ -73,4 +73,4 @@ def test_what_fills_a_device_is_told_by_kind():
 @pytest.mark.parametrize('topology', ['v5q:2x2', 'v5p', 'there'])
 def test_unknown_topologies_are_named(topology):
   with pytest.raises(ValueError, match=f"unknown topology '{topology}'"):
-    compiling.find_devices(topology)
+    devices.find_devices(topology)

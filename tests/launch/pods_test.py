@@ -9,8 +9,9 @@ import sys
 import pytest
 import yaml
 
-from launch import compile as compiling
 from launch.train import to_folder
+from mirage_jax.profiling import devices
+from tests.tools import installed
 
 ROOT = pathlib.Path(__file__).parents[2]
 PODS = ROOT / 'launch' / 'pods'
@@ -47,7 +48,7 @@ def with_tools(folder, name, tools, **environment):
 
 @pytest.mark.parametrize('script', SCRIPTS, ids=lambda path: path.name)
 def test_scripts_are_sound_and_say_how_they_are_used(script):
-  for check in (['bash', '-n'], ['shellcheck']):
+  for check in (['bash', '-n'], [installed('shellcheck')]):
     done = subprocess.run([*check, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
   done = subprocess.run([script], capture_output=True, text=True)
@@ -59,7 +60,7 @@ def test_kubernetes_takes_the_manifest(tmp_path):
   manifest = tmp_path / 'job.yaml'
   manifest.write_text(dry_run('gke.sh', *FLAGS, *ODD))
   done = subprocess.run(
-    ['kubernetes-validate', '--strict', manifest],
+    [installed('kubernetes-validate'), '--strict', manifest],
     capture_output=True,
     text=True,
   )
@@ -177,4 +178,4 @@ def test_a_workdir_is_a_folder():
 
 def test_gpus_are_not_asked_of_the_compiler_of_tpus():
   with pytest.raises(ValueError, match="'h100:8' is of GPUs.*--topology=here"):
-    compiling.find_devices('h100:8')
+    devices.find_devices('h100:8')

@@ -1,37 +1,38 @@
+"""Turns flags of launch.prepare into datasets, or into one line of error."""
+
 import json
 
+import numpy as np
 import pytest
 from absl import flags
 from absl.testing import flagsaver
 
 from launch import prepare
+from mirage_jax.data.sources.catalog import open_source
+
+SMALL = {'frames': '3', 'height': '8', 'width': '8', 'rays_per_pixel': '1'}
 
 
-@pytest.fixture
-def asked(monkeypatch, tmp_path):
-  """The configs that were asked for, instead of their datasets."""
+def run(**given):
+  """The figures of the program with these flags, in this process."""
   flags.FLAGS.mark_as_parsed()
-  configs = []
-
-  def pretend(data_dir, config):
-    configs.append((data_dir, config))
-    (tmp_path / 'shard').write_bytes(b'12345')
-    return tmp_path
-
-  monkeypatch.setattr(prepare, 'prepare', pretend)
-  return configs
+  with flagsaver.as_parsed(**given):
+    return prepare.main([])
 
 
-def test_flags_describe_the_dataset(asked, tmp_path):
-  with flagsaver.as_parsed(
-    source='streets', data_dir=str(tmp_path), clips='5', height='32', seed='9'
-  ):
-    figures = prepare.main([])
-  ((data_dir, config),) = asked
-  assert data_dir == tmp_path
-  assert (config.world.kind, config.world.height) == ('streets', 32)
-  assert (config.clips, config.seed) == (5, 9)
-  assert json.loads(json.dumps(figures))['bytes'] == 5
+@pytest.mark.slow
+@pytest.mark.parametrize('source', ['rooms', 'streets', 'doom'])
+def test_a_dataset_of_each_world_is_written_and_read(source, tmp_path):
+  given = {'source': source, 'data_dir': str(tmp_path), 'seed': '9'}
+  found = run(**given, **SMALL, clips='2', test_clips='1')
+  assert json.loads(json.dumps(found))['bytes'] > 100
+  options = {'kind': source, 'frames': 3, 'height': 8, 'width': 8, 'seed': 9}
+  if source != 'doom':
+    options['rays_per_pixel'] = 1
+  clips = open_source(found['dataset'])
+  direct = open_source(options.pop('kind'), **options)
+  assert len(clips) == 2 and len(open_source(found['dataset'], split='test'))
+  np.testing.assert_array_equal(clips[1].rgb, direct[1].rgb)
 
 
 @pytest.mark.parametrize(
@@ -42,10 +43,6 @@ def test_flags_describe_the_dataset(asked, tmp_path):
     ({'data_dir': 'x', 'clips': '0'}, '0 clips'),
   ],
 )
-def test_bad_flags_get_one_line(asked, given, message):
-  with (
-    flagsaver.as_parsed(**given),
-    pytest.raises(ValueError, match=message),
-  ):
-    prepare.main([])
-  assert not asked
+def test_bad_flags_get_one_line(given, message):
+  with pytest.raises(ValueError, match=message):
+    run(**given)

@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 
-from launch import program as errors
+from launch import program
 
 PROGRAM = """
 import errno
 from absl import flags
-from launch.errors import run_program
+from launch.program import run_program
 seed = flags.DEFINE_integer('seed', 0, 'Seed.')
 def main(argv):
   if seed.value == 1:
@@ -31,7 +31,7 @@ if __name__ == '__main__':
 CONFIGURED = """
 from absl import flags
 from ml_collections import config_flags
-from launch.errors import run_program
+from launch.program import run_program
 flags.DEFINE_integer('seed', 0, 'Seed.')
 config = config_flags.DEFINE_config_file('config')
 if __name__ == '__main__':
@@ -44,9 +44,9 @@ def get_config():
 """
 
 
-def run(tmp_path, *args, program=PROGRAM):
+def run(tmp_path, *args, text=PROGRAM):
   path = tmp_path / 'program.py'
-  path.write_text(program)
+  path.write_text(text)
   return subprocess.run(
     [sys.executable, str(path), *args],
     capture_output=True,
@@ -91,7 +91,7 @@ def test_an_unknown_config_key_is_named(tmp_path):
   experiment = tmp_path / 'experiment.py'
   experiment.write_text(EXPERIMENT)
   config = f'--config={experiment}'
-  run_it = functools.partial(run, tmp_path, config, program=CONFIGURED)
+  run_it = functools.partial(run, tmp_path, config, text=CONFIGURED)
   done = run_it('--config.optimizer.steps=4')
   assert json.loads(done.stdout) == {'steps': 4}
   done = run_it('--config.optimizer.stpes=4')
@@ -102,16 +102,48 @@ def test_an_unknown_config_key_is_named(tmp_path):
 
 def test_a_system_error_gets_a_way_out():
   error = OSError(errno.EACCES, 'Permission denied', '/x')
-  assert errors.one_line(error) == (
+  assert program.one_line(error) == (
     '/x: Permission denied; check its permissions, or give another path'
   )
-  assert 'check the path' in errors.one_line(FileNotFoundError(2, 'No', 'y'))
-  assert errors.one_line(ValueError()) == 'ValueError'
+  assert 'check the path' in program.one_line(FileNotFoundError(2, 'No', 'y'))
+  assert program.one_line(ValueError()) == 'ValueError'
 
 
 def test_figures_become_valid_json(capsys):
-  errors.print_result(
+  program.print_result(
     {'a': np.float32(0.5), 'b': float('nan'), 'c': [np.arange(2)], 4: 'd'}
   )
   printed = json.loads(capsys.readouterr().out)
   assert printed == {'a': 0.5, 'b': None, 'c': [[0, 1]], '4': 'd'}
+
+
+ALLOCATING = """
+import resource, sys
+import numpy as np
+from launch.program import keep_freed_memory
+
+known = keep_freed_memory() if sys.argv[1] == 'keep' else True
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(3):
+  np.ones(2**24)
+before = faults()
+for _ in range(8):
+  np.ones(2**24)
+print(int(known), faults() - before)
+"""
+
+
+def page_faults(what):
+  done = subprocess.run(
+    [sys.executable, '-c', ALLOCATING, what], capture_output=True, check=True
+  )
+  return [int(x) for x in done.stdout.split()]
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='a call of glibc')
+def test_pages_of_freed_arrays_are_not_asked_for_again():
+  known, kept = page_faults('keep')
+  if not known:
+    pytest.skip('another C library')
+  _, returned = page_faults('default')
+  assert kept < 100 < 1000 < returned

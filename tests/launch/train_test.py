@@ -70,7 +70,10 @@ def command(workdir, *more):
 
 
 def start(workdir, *more, **options):
-  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'PYTHONUNBUFFERED': '1'}
+  # All runs of a test, and of all tests under .ci/run, compile once.
+  compiled = {'JAX_COMPILATION_CACHE_DIR': f'{pathlib.Path(workdir).parent}/c'}
+  environment = compiled | os.environ
+  environment |= {'JAX_PLATFORMS': 'cpu', 'PYTHONUNBUFFERED': '1'}
   return subprocess.Popen(
     command(workdir, *more),
     cwd=ROOT,
@@ -232,7 +235,6 @@ def test_killed_at_random_moments_is_never_killed(tmp_path, request):
   ]
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
   expected = finish(start(whole, *more))
-  shutil.copytree(whole / '.compiled', parts / '.compiled')
   seed = random.randrange(2**32)
   dice, killed, caught = random.Random(seed), 0, 0
   for i in range(kills):
@@ -274,10 +276,9 @@ def test_a_disk_that_fills_up_leaves_the_last_checkpoint(tmp_path):
   more = [record(tmp_path), *QUICK]
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
   expected = finish(start(whole, *more))
-  shutil.copytree(whole / '.compiled', parts / '.compiled')
   saved = max(size_of(path) for path in (whole / 'checkpoints').glob('[0-9]*'))
   disk = parts / 'checkpoints'
-  disk.mkdir()
+  disk.mkdir(parents=True)
   mount = ['mount', '-t', 'tmpfs', '-o', f'size={int(1.6 * saved)}', 'tmpfs']
   if shutil.which('mount') is None or subprocess.run([*mount, disk]).returncode:
     pytest.skip('needs a disk of its own, and so the right to mount one')

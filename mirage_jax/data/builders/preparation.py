@@ -1,4 +1,4 @@
-"""Makes a dataset of worlds on disk."""
+"""Prepares a dataset of worlds on disk."""
 
 import contextlib
 import io
@@ -18,7 +18,7 @@ def prepare(data_dir, config: ClipsConfig) -> pathlib.Path:
 
   Args:
     data_dir: folder of datasets.
-    config: what it holds.
+    config: its worlds, clips and seed.
 
   Returns:
     The dataset's own folder, for `TfdsSource` and `open_source`.
@@ -41,6 +41,6 @@ def prepare(data_dir, config: ClipsConfig) -> pathlib.Path:
 
 
 def _remove_incomplete(folder: pathlib.Path) -> None:
-  """What a killed preparation left beside the dataset."""
+  """Removes what a killed preparation left beside the dataset."""
   for path in folder.parent.glob(f'incomplete.*_{folder.name}*'):
     shutil.rmtree(path, ignore_errors=True)

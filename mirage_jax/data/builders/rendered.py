@@ -1,8 +1,8 @@
-"""Rendered clips on their way to a dataset, kept shard by shard.
+"""Keeps rendered clips in shards until their dataset is written.
 
-Rendering is what takes the time. Each finished shard is a file that appears at
-once (written under another name, then renamed), so a preparation that was
-killed goes on with the first shard that is missing.
+Rendering takes most of the time. A shard is written under another name and
+then renamed: a preparation that was killed goes on with the first shard that is
+missing.
 """
 
 import os
@@ -25,15 +25,15 @@ def rendered(
   render: Callable[[int], Example],
   report: Callable[[int, bool], None],
 ) -> Iterator[tuple[int, dict[str, np.ndarray]]]:
-  """All examples of a split, `(index, example)`, rendering what is missing.
+  """Yields `(index, example)` of a split; renders shards that are missing.
 
   Args:
     folder: where shards are kept.
     split: name of the split.
     clips: examples of the split.
     render: makes example `index`.
-    report: told how many clips a shard brought, and whether they were rendered
-      just now.
+    report: called with the clips of a shard, and True if they were rendered in
+      this run.
   """
   folder.mkdir(parents=True, exist_ok=True)
   for start in range(0, clips, SHARD):
@@ -49,7 +49,7 @@ def rendered(
 
 
 def _read_shard(file: pathlib.Path) -> list[dict[str, np.ndarray]] | None:
-  """The examples of a shard; None if there is none or it was cut off."""
+  """Reads the examples of a shard; None if it is missing or was cut off."""
   try:
     with np.load(file, allow_pickle=False) as arrays:
       columns = {name: arrays[name] for name in arrays.files}

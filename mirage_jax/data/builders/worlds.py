@@ -1,6 +1,6 @@
-"""TFDS builders: `rooms`, `streets`, `doom` as ArrayRecord, no TensorFlow.
+"""Builds the datasets `rooms`, `streets` and `doom`: TFDS without TensorFlow.
 
-They are ordinary builders; `prepare` runs them with their defaults right.
+`prepare` runs these builders with ArrayRecord as their file format.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-import jax
 import numpy as np
 import tensorflow_datasets as tfds
 
@@ -19,21 +18,21 @@ from mirage_jax.data.builders.features import clip_features, to_example
 from mirage_jax.data.builders.rendered import rendered
 from mirage_jax.data.progress import Progress
 from mirage_jax.data.sources import world as world_source
+from mirage_jax.data.sources.doom import game
 from mirage_jax.data.sources.doom import source as doom
 from mirage_jax.data.sources.doom.source import DoomConfig
 from mirage_jax.data.sources.world import WorldSource
-from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import WorldConfig
 
 
 @dataclasses.dataclass(eq=False)
 class ClipsConfig(tfds.core.BuilderConfig):
-  """What a dataset of worlds holds; its name tells all of it.
+  """Contents of a dataset of worlds; its name has a hash of all of them.
 
   Attributes:
     world: the clips' world.
-    clips: clips of the split `train`.
-    test_clips: clips of the split `test`; their worlds are others.
+    clips: number of clips of the split `train`.
+    test_clips: number of clips of the split `test`, of other worlds.
     seed: of all worlds.
   """
 
@@ -61,7 +60,7 @@ class ClipsConfig(tfds.core.BuilderConfig):
 
   @property
   def content(self) -> dict:
-    """Everything that decides the dataset's bits."""
+    """Settings that decide the dataset's bits."""
     return {
       'world': dataclasses.asdict(self.world),
       'clips': self.clips,
@@ -73,8 +72,8 @@ class ClipsConfig(tfds.core.BuilderConfig):
 class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """Clips of one kind of procedural world, with all their ground truth.
 
-  Rendered clips wait in `unfinished_path` until the dataset is complete, so
-  that a preparation that was killed goes on where it stopped.
+  Rendered clips are kept in `unfinished_path` until the dataset is complete:
+  a preparation that was killed goes on where it stopped.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -83,28 +82,29 @@ class Worlds(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @property
   def unfinished_path(self) -> pathlib.Path:
-    """Where rendered clips wait."""
+    """Folder of rendered clips while the dataset is not complete."""
     root = pathlib.Path(self.data_dir_root)
     return root / self.name / f'.rendering-{self.builder_config.name}'
 
   def _info(self) -> tfds.core.DatasetInfo:
+    world = self.builder_config.world
     return tfds.core.DatasetInfo(
       builder=self,
       description=str(self.builder_config.description),
-      features=clip_features(self._shapes()),
+      features=clip_features(
+        world.frames, world.height, world.width, self.objects
+      ),
       disable_shuffling=True,
       metadata=tfds.core.MetadataDict(self.builder_config.content),
     )
 
-  def _shapes(self) -> Clip:
-    """Shapes of a clip, without making one."""
-    return jax.eval_shape(
-      lambda key: worlds.make_clip(key, self.builder_config.world),
-      jax.random.key(0),
-    )
+  @property
+  def objects(self) -> int:
+    """Number of objects that a clip has slots for."""
+    return worlds.OBJECTS[self.builder_config.world.kind]
 
   def _source(self, split: str, clips: int) -> Any:
-    """The clips of a split."""
+    """Opens the clips of a split."""
     config = self.builder_config
     return WorldSource(config.world, clips, config.seed, split, cache=False)
 
@@ -150,8 +150,10 @@ class Doom(Worlds):
   BUILDER_CONFIGS = (ClipsConfig(world=DoomConfig()),)
   SPLITS: tuple[str, ...] = doom.SPLITS
 
-  def _shapes(self) -> Clip:
-    return doom.clip_shapes(self.builder_config.world)
+  @property
+  def objects(self) -> int:
+    """Number of objects that a clip has slots for."""
+    return game.OBJECTS
 
   def _source(self, split: str, clips: int) -> Any:
     config = self.builder_config

@@ -7,23 +7,30 @@ import sys
 import textwrap
 
 import chex
+import jax
 import numpy as np
 import pytest
 
+from mirage_jax import worlds
 from mirage_jax.data.builders import ClipsConfig, prepare
-from mirage_jax.data.builders.features import from_example, to_example
+from mirage_jax.data.builders.features import (
+  from_example,
+  to_example,
+)
 from mirage_jax.data.progress import Progress
 from mirage_jax.data.sources.catalog import open_source
 from mirage_jax.data.sources.tfds import TfdsSource
 from mirage_jax.data.sources.world import WorldSource
 from mirage_jax.worlds import WorldConfig
 
-WORLD = WorldConfig(frames=3, height=8, width=8, rays_per_pixel=1)
+WORLD = WorldConfig(
+  frames=3, height=8, width=8, rays_per_pixel=1, paths=('out_and_back',)
+)
 CONFIG = ClipsConfig(world=WORLD, clips=20, test_clips=2, seed=7)
 
 
 @pytest.fixture(scope='module')
-def prepared(tiny_worlds_of_module, tmp_path_factory):
+def prepared(tmp_path_factory):
   folder = tmp_path_factory.mktemp('datasets')
   prepare(folder, CONFIG)
   return folder
@@ -44,11 +51,22 @@ def test_what_is_written_is_what_is_read(prepared):
   chex.assert_trees_all_equal(sliced[0], expected('train', 5))
 
 
-def test_only_depth_is_rounded(tiny_worlds):
+def test_only_depth_is_rounded():
   clip = WorldSource(WORLD, 1)[0]
   stored = from_example(to_example(clip))
   np.testing.assert_allclose(stored.depth_m, clip.depth_m, rtol=5e-4)
   chex.assert_trees_all_equal(stored.replace(depth_m=clip.depth_m), clip)
+
+
+@pytest.mark.parametrize('kind', worlds.KINDS)
+@pytest.mark.parametrize('movers', [True, False])
+def test_scenes_have_as_many_objects_as_datasets_declare(kind, movers):
+  config = WorldConfig(kind, movers=movers)
+  scene = jax.eval_shape(
+    lambda key: worlds.make_scene(key, config), jax.random.key(0)
+  )
+  slots = len(scene.objects) + len(scene.movers.exists)
+  assert slots == worlds.OBJECTS[kind]
 
 
 def test_nothing_is_left_beside_the_dataset(prepared):
@@ -75,25 +93,22 @@ def test_open_source_takes_the_folder(prepared):
 
 KILLED = """
 import itertools, os, signal, sys
-from mirage_jax import worlds
-from mirage_jax.data import world_source
-from tests.data import tiny_world
+from mirage_jax.data.sources.world import WorldSource
 from tests.data.builders.prepare_test import CONFIG, prepare
 
-worlds.make_clip = tiny_world.make_clip
-render, count = world_source.WorldSource._render, itertools.count()
+render, count = WorldSource._render, itertools.count()
 
 def dying(source, index):
   if next(count) == 18:
     os.kill(os.getpid(), signal.SIGKILL)
   return render(source, index)
 
-world_source.WorldSource._render = dying
+WorldSource._render = dying
 prepare(sys.argv[1], CONFIG)
 """
 
 
-def test_a_killed_preparation_goes_on(tiny_worlds, tmp_path, monkeypatch):
+def test_a_killed_preparation_goes_on(tmp_path, monkeypatch):
   """Nothing readable is left behind, and finished shards are not made again."""
   root = pathlib.Path(__file__).parents[3]
   process = subprocess.run(
@@ -123,7 +138,7 @@ def test_a_killed_preparation_goes_on(tiny_worlds, tmp_path, monkeypatch):
   assert not list(tmp_path.rglob('incomplete*'))
 
 
-def test_a_shard_that_was_cut_off_is_made_again(tiny_worlds, tmp_path):
+def test_a_shard_that_was_cut_off_is_made_again(tmp_path):
   folder = tmp_path / 'rooms' / f'.rendering-{CONFIG.name}'
   folder.mkdir(parents=True)
   (folder / 'train-00000000.npz').write_bytes(b'PK\x03\x04 cut off')

@@ -18,10 +18,13 @@ from mirage_jax.worlds import WorldConfig
 from tests.data import posed_folder
 from tests.data.sources import npz_test
 
-TINY = WorldConfig(frames=2, height=8, width=8, rays_per_pixel=1, movers=False)
+# As in the tests of datasets, so that both find it compiled.
+TINY = WorldConfig(
+  frames=3, height=8, width=8, rays_per_pixel=1, paths=('out_and_back',)
+)
 
 
-def test_a_world_is_decided_by_seed_split_and_index(tiny_worlds):
+def test_a_world_is_decided_by_seed_split_and_index():
   source = WorldSource(TINY, 3, seed=5)
   again = WorldSource(TINY, 9, seed=5)
   chex.assert_trees_all_equal(source[1], again[1])
@@ -35,7 +38,7 @@ def test_a_world_is_decided_by_seed_split_and_index(tiny_worlds):
   assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(source[1]))
 
 
-def test_the_cache_is_the_same_clip_and_stays_in_its_budget(tiny_worlds):
+def test_the_cache_is_the_same_clip_and_stays_in_its_budget():
   kept = WorldSource(TINY, 3)
   assert kept[0] is kept[0] and kept[-1] is kept[2]
   anew = WorldSource(TINY, 3, cache=False)
@@ -46,7 +49,7 @@ def test_the_cache_is_the_same_clip_and_stays_in_its_budget(tiny_worlds):
     small[0]
 
 
-def test_a_filled_source_renders_no_more(tiny_worlds, monkeypatch, capsys):
+def test_a_filled_source_renders_no_more(monkeypatch, capsys):
   source = WorldSource(TINY, 3)
   source.fill()
   assert 'rooms: 3/3 clips' in capsys.readouterr().err

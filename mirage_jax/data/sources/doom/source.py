@@ -5,10 +5,8 @@ import functools
 import pathlib
 import threading
 import zlib
-from typing import Any, SupportsIndex
+from typing import SupportsIndex
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.data.caches import Cache, check_index
@@ -111,28 +109,6 @@ class DoomSource:
       if region is not None:
         return wad, name, level, region
     raise ValueError(f'found no place to walk in {TRIES} tries')
-
-
-def clip_shapes(config: DoomConfig) -> Clip:
-  """Shapes and types of a clip, without playing one."""
-  frame = (config.frames, config.height, config.width)
-  things = (config.frames, game.OBJECTS, 3)
-  arrays: dict[str, tuple[Any, Any]] = {
-    'rgb': ((*frame, 3), np.uint8),
-    'depth_m': (frame, np.float32),
-    'intrinsics': ((config.frames, 4), np.float32),
-    'world_from_camera': ((config.frames, 4, 4), np.float32),
-    'time_s': ((config.frames,), np.float32),
-    'dynamic': (frame, bool),
-    'sky': (frame, bool),
-    'object_id': (frame, np.int32),
-    'object_box': (things, np.float32),
-    'object_position': (things, np.float32),
-    'object_velocity': (things, np.float32),
-  }
-  return jax.eval_shape(
-    lambda: Clip(**{name: jnp.zeros(*x) for name, x in arrays.items()})
-  )
 
 
 def split_levels(split: str) -> list[tuple[str, str]]:
