@@ -12,7 +12,7 @@ from mirage_jax.build import make_run
 from mirage_jax.capture import inspection
 from mirage_jax.data.sources import catalog
 from mirage_jax.geometry.clips import take_frames
-from mirage_jax.memory import storage
+from mirage_jax.memory import kinds
 
 README = pathlib.Path(__file__).parents[1] / 'README.md'
 MOST_LINES = 30
@@ -28,8 +28,8 @@ def blocks(heading: str) -> list[str]:
 @pytest.fixture
 def added(monkeypatch, tmp_path):
   """What the examples of "Adding things" define; unknown again after."""
-  monkeypatch.setattr(storage, 'KINDS', dict(storage.KINDS))
-  monkeypatch.setattr(build, 'KINDS', storage.KINDS)
+  monkeypatch.setattr(kinds, 'KINDS', dict(kinds.KINDS))
+  monkeypatch.setattr(build, 'KINDS', kinds.KINDS)
   monkeypatch.setattr(catalog, 'ADDED', dict(catalog.ADDED))
   monkeypatch.chdir(tmp_path)
   names = {'__name__': 'readme'}
