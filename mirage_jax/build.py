@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,8 @@ from mirage_jax import sections, sharding, trees
 from mirage_jax.data.pipeline import make_pipeline as pipeline
 from mirage_jax.data.sources.catalog import open_source, turns_of
 from mirage_jax.flow import LogitNormal, Sampler
-from mirage_jax.memory.contract import Memory
-from mirage_jax.memory.storage import KINDS
+from mirage_jax.memory.contract import Layout, Memory
+from mirage_jax.memory.kinds import KINDS
 from mirage_jax.models import pixel_groups
 from mirage_jax.models.video_transformer import VideoTransformer
 from mirage_jax.models.world_model import Mirage, init_params
@@ -32,6 +32,7 @@ from mirage_jax.training.state import Params, TrainState, create_state
 from mirage_jax.training.step import make_train_step
 
 Settings = Mapping[str, Any]
+Mode = Literal['train', 'rollout']
 
 # What `auto` kernels are; plain elsewhere.
 LOOKUP = {'tpu': 'vmem'}
@@ -71,24 +72,23 @@ class Trained:
 
 
 def make_memory(
-  settings: Settings, exact: bool, platform: str = ''
+  settings: Settings, mode: Mode, platform: str = ''
 ) -> Memory | None:
-  """The memory of `settings['memory']`; None for a window model.
-
-  An exact memory is for rollouts, which are longer than the episodes of
-  training: what `rollout_memory` says outranks `memory`.
+  """Makes the memory of `settings['memory']`; None for a window model.
 
   Args:
     settings: of the experiment.
-    exact: see above.
-    platform: what it is to run on, by default what JAX runs on here.
+    mode: 'train' for float32 sums, which can be trained; 'rollout' for exact
+      sums, at the sizes of `rollout_memory`: rollouts are longer than the
+      episodes of training.
+    platform: that it is to run on, by default JAX's here.
 
   Raises:
-    ValueError: for an unknown kind.
+    ValueError: an unknown kind or key, or a key that the model decides.
   """
   memory = dict(settings['memory'])
   kind = memory.pop('kind')
-  if exact:
+  if mode == 'rollout':
     memory |= settings['rollout_memory']
   if kind == 'none':
     return None
@@ -96,18 +96,17 @@ def make_memory(
     raise ValueError(f'unknown memory {kind!r}; have none, {", ".join(KINDS)}')
   model, source = settings['model'], settings['source']
   cell = model.get('cell', 1)
-  known = {
-    'features': pixel_groups.num_features(cell, model['learned_features']),
-    'exact': exact,
-    'height': source['height'] // cell,
-    'width': source['width'] // cell,
-    'window': settings['data']['context'],
-    'patch': model['patch'],
-    'lookup': _kernel(memory.get('lookup', 'auto'), LOOKUP, platform),
-  }
-  fields = {field.name for field in dataclasses.fields(KINDS[kind])}
-  memory |= {name: known[name] for name in fields & known.keys()}
-  return sections.call(KINDS[kind], 'memory', memory)
+  layout = Layout(
+    features=pixel_groups.num_features(cell, model['learned_features']),
+    height=source['height'] // cell,
+    width=source['width'] // cell,
+    context_frames=settings['data']['context'],
+    patch=model['patch'],
+    exact=mode == 'rollout',
+  )
+  if 'lookup' in memory:
+    memory['lookup'] = _kernel(memory['lookup'], LOOKUP, platform)
+  return KINDS[kind].make(memory, layout)
 
 
 def make_model(
@@ -119,7 +118,7 @@ def make_model(
   sections.check(VideoTransformer, 'model.transformer', transformer)
   kernel = transformer.get('kernel', 'plain')
   transformer['kernel'] = _kernel(kernel, ATTENTION, platform)
-  memory = make_memory(settings, exact, platform)
+  memory = make_memory(settings, 'rollout' if exact else 'train', platform)
   made = sections.call(
     Mirage, 'model', model | {'transformer': transformer, 'memory': memory}
   )

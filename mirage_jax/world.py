@@ -177,11 +177,6 @@ class World:
       ValueError: a memory that cannot forget regions; an empty region.
     """
     session, memory = self._memory('forget')
-    if not hasattr(memory, 'forget_region'):
-      raise ValueError(
-        f'{type(memory).__name__} cannot forget a region; a view grid or a '
-        'hash grid can'
-      )
     state, erased = memory.forget_region(self.states, region)
     states = jax.tree.map(lambda x: jnp.asarray(x)[None], state)
     self._session = dataclasses.replace(session, states=states)

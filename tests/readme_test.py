@@ -12,7 +12,7 @@ from mirage_jax.build import make_run
 from mirage_jax.capture import inspection
 from mirage_jax.data.sources import catalog
 from mirage_jax.geometry.clips import take_frames
-from mirage_jax.memory import storage
+from mirage_jax.memory import kinds
 
 ROOT = pathlib.Path(__file__).parents[1]
 MOST_LINES = 30
@@ -27,8 +27,8 @@ def blocks(page: str) -> list[str]:
 @pytest.fixture
 def added(monkeypatch, tmp_path):
   """Names that docs/extending.md defines; unknown again after the test."""
-  monkeypatch.setattr(storage, 'KINDS', dict(storage.KINDS))
-  monkeypatch.setattr(build, 'KINDS', storage.KINDS)
+  monkeypatch.setattr(kinds, 'KINDS', dict(kinds.KINDS))
+  monkeypatch.setattr(build, 'KINDS', kinds.KINDS)
   monkeypatch.setattr(catalog, 'ADDED', dict(catalog.ADDED))
   monkeypatch.chdir(tmp_path)
   names = {'__name__': 'readme'}

@@ -6,19 +6,26 @@ sure of it. `oracle` is told what it will be asked, and is the best there is.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float
-from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory.baselines.oracle import Oracle
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  MemoryState,
+  Observed,
+  Readout,
+  Views,
+)
 
 
 @flax.struct.dataclass
-class Picture:
+class Picture(MemoryState):
   """The one picture that a `Still` keeps.
 
   Attributes:
@@ -45,36 +52,38 @@ class Still(Memory):
   height: int
   width: int
   last: bool
+  claims: ClassVar[frozenset[Law]] = frozenset(
+    {Law.CONSTANT, Law.MERGE, Law.FORGET}
+  )
 
   def init(self, frame: Float[Array, '4 4']) -> Picture:
     """No picture."""
-    del frame
     nothing = jnp.zeros((self.height, self.width))
-    return Picture(jnp.zeros((*nothing.shape, 3)), nothing, jnp.bool_(False))
+    return Picture(
+      frame=jnp.asarray(frame, jnp.float32),
+      overflow=jnp.bool_(False),
+      rgb=jnp.zeros((*nothing.shape, 3)),
+      depth_m=nothing,
+      there=jnp.bool_(False),
+    )
 
-  def observe(
-    self,
-    state: Picture,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
-  ) -> Picture:
-    """The first or the last of these frames."""
-    del state, cameras, weight, generated
+  def observe(self, state: Picture, observed: Observed) -> Picture:
+    """Takes the first or the last of these frames."""
     at = -1 if self.last else 0
-    return Picture(features[at, ..., :3], depth_m[at], jnp.bool_(True))
+    return dataclasses.replace(
+      state,
+      rgb=observed.features[at, ..., :3],
+      depth_m=observed.depth_m[at],
+      there=jnp.bool_(True),
+    )
 
   def write(self, state: Picture, observation: Picture) -> Picture:
     """The picture that is kept from now on."""
     return self.merge(state, observation)
 
-  def read(
-    self, state: Picture, cameras: Cameras, height: int, width: int
-  ) -> Readout:
-    """The picture, for every view."""
-    shape = (len(cameras.intrinsics), height, width)
+  def read(self, state: Picture, views: Views) -> Readout:
+    """Returns the picture for every view."""
+    shape = (len(views.cameras.intrinsics), views.height, views.width)
     sure = jnp.broadcast_to(state.there.astype(jnp.float32), shape)
     return Readout(
       features=jnp.broadcast_to(state.rgb, (*shape, 3)),
@@ -91,12 +100,8 @@ class Still(Memory):
   def forget(self, state: Picture, observation: Picture) -> Picture:
     """No picture, if it is this one that is to go."""
     same = (state.rgb == observation.rgb).all()
-    empty = self.init(jnp.eye(4))
+    empty = self.init(state.frame)
     return jax.tree.map(lambda a, b: jnp.where(same, a, b), empty, state)
-
-  def load_factor(self, state: Picture) -> Float[Array, ' l']:
-    """It has no levels."""
-    return jnp.zeros(0)
 
 
 def make_guards(height: int, width: int) -> dict[str, Memory]:

@@ -12,7 +12,7 @@ import numpy as np
 from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras, unproject
 from mirage_jax.geometry.clips import Clip, take_frames
-from mirage_jax.memory.baselines import zbuffer
+from mirage_jax.memory.baselines.point_cloud import splat as draw_points
 
 POINT_BYTES = 24  # Float32 position and float32 colour.
 
@@ -98,4 +98,4 @@ def one_camera(cameras: Cameras, i: int) -> Cameras:
   return jax.tree.map(lambda x: jnp.asarray(x)[i], cameras)
 
 
-splat = jax.jit(zbuffer.splat, static_argnums=(4, 5))
+splat = jax.jit(draw_points, static_argnums=(4, 5))

@@ -92,7 +92,7 @@ class ModelPlayer:
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
     given = take_frames(clips, slice(observed), axis=1)
     memory = self.model.memory
-    foresees = memory is not None and memory.foresees
+    foresees = memory is not None and memory.needs_future
     session = self._start(clips)
     session = self.stream.write(session, clips if foresees else given)
     session = self.stream.watch(session, given)

@@ -5,16 +5,22 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.arrays import Bool, Float
 from mirage_jax.data.sources import catalog
 from mirage_jax.evaluation.references import static_depth
+from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.geometry.completion import complete_depth
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.contract import (
+  Memory,
+  Observed,
+  Readout,
+  Views,
+  learned,
+)
 
 CHUNK = 4  # frames
 FILLED_WEIGHT = 0.3  # of a pixel whose depth is a guess
@@ -32,20 +38,30 @@ def make_write(
   from the pixels round about, at a low weight. A memory that has `features`
   beyond rgb gets zeros there; one that learns takes its bound `layers`.
   """
-  learned = {} if layers is None else {'layers': layers}
 
   @jax.jit
-  def write(state, cameras, depth_m, rgb, weight):
-    observed = memory.observe(state, cameras, depth_m, rgb, weight, generated)
-    return memory.write(state, observed, **learned)
+  def write(state, observed: Observed):
+    observation = memory.observe(state, observed)
+    return memory.write(state, observation, **learned(layers))
 
   def write_clip(state: Any, clip: Clip) -> Any:
     depth_m, weight = written_depth(clip)
     rgb = np.asarray(clip.rgb, np.float32) / 127.5 - 1
-    more = getattr(memory, 'features', 3) - 3
-    rgb = np.pad(rgb, [(0, 0)] * 3 + [(0, more)])
-    cameras = jax.tree.map(jnp.asarray, clip.cameras)
-    return write(state, cameras, depth_m, rgb, weight)
+    rgb = np.pad(rgb, [(0, 0)] * 3 + [(0, memory.features - 3)])
+    mover = np.zeros_like(weight)
+    if clip.dynamic is not None:
+      mover = np.asarray(clip.dynamic, np.float32)
+    observed = Observed(
+      clip.cameras,
+      clip.time_s,
+      depth_m,
+      rgb,
+      weight,
+      mover,
+      clip.object_id,
+      generated,
+    )
+    return write(state, observed)
 
   return write_clip
 
@@ -72,10 +88,13 @@ def make_read(
   memory: Memory, height: int, width: int, layers: nn.Module | None = None
 ) -> Read:
   """A jitted `read(state, cameras)` at one resolution."""
-  learned = {} if layers is None else {'layers': layers}
-  return jax.jit(
-    lambda state, cameras: memory.read(state, cameras, height, width, **learned)
-  )
+
+  @jax.jit
+  def read(state, cameras: Cameras):
+    views = Views.still(cameras, height, width)
+    return memory.read(state, views, **learned(layers))
+
+  return read
 
 
 def open_walks(

@@ -1,165 +1,271 @@
-"""What every memory is: the operations it offers and what a reading holds."""
+"""The contract of a memory: its operations, its laws, and their pytrees.
 
+Observed -> observe -> observation -> write -> state -> read(Views) -> Readout
+
+A memory is a frozen dataclass of settings; its states are pytrees of one scene
+each (vmap for more). `laws.check` runs every law that a memory claims.
+"""
+
+import abc
 import dataclasses
-from typing import Any, ClassVar, Protocol, runtime_checkable
+import enum
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import flax.linen as nn
 import flax.struct
 import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.sharding import PartitionSpec
 
-from mirage_jax.arrays import Array, Float
-from mirage_jax.geometry.cameras import Cameras
+from mirage_jax import sections
+from mirage_jax.arrays import Array, Bool, Float
+from mirage_jax.memory.views import (
+  Observed,
+  Readout,
+  RetrievedFrames,
+  Views,
+  check_features,
+  check_shapes,
+  empty_readout,
+)
+
+__all__ = [
+  'Law',
+  'Layout',
+  'Memory',
+  'MemoryState',
+  'Observed',
+  'Readout',
+  'RetrievedFrames',
+  'Views',
+  'check_alike',
+  'check_features',
+  'check_shapes',
+  'empty_readout',
+  'learned',
+]
+
+
+class Law(enum.StrEnum):
+  """The laws that a memory may claim; design, section 4.
+
+  Attributes:
+    CONSTANT: the bytes of a state do not depend on what was written.
+    ORDER_FREE: writing A, then B reads as writing B, then A; a constant
+      state is the same, too, on any number of devices.
+    MERGE: merge(write(0, A), write(0, B)) reads as write(write(0, A), B); a
+      constant state is the same, too.
+    FORGET: forget(write(M, A), A) = M.
+    REGIONS: after `forget_region` nothing of the region is left.
+    LOCAL: a write changes a bounded number of rows for each point.
+    HONEST: opacity and confidence are 0 where nothing was written.
+  """
+
+  CONSTANT = 'constant'
+  ORDER_FREE = 'order_free'
+  MERGE = 'merge'
+  FORGET = 'forget'
+  REGIONS = 'regions'
+  LOCAL = 'local'
+  HONEST = 'honest'
 
 
 @flax.struct.dataclass
-class Recalled:
-  """Past frames that a memory hands on as they are, for a whole chunk.
+class MemoryState:
+  """The fields of every state; memories add their own.
 
   Attributes:
-    rgb: `[*b, k, h, w, 3]` in [-1, 1].
-    depth_m: `[*b, k, h, w]` z-depth, 0 where unknown.
-    cameras: `[*b, k]` of the frames, metres, the world's axes.
-    present: `[*b, k]` 1 where there is a frame, 0 for a place left empty.
+    frame: `[4, 4]` world_from_scene, the axes of what is kept.
+    overflow: True once something was lost: a sum left its range, or a row
+      found no place.
   """
 
-  rgb: Float[Array, '*b k h w 3']
-  depth_m: Float[Array, '*b k h w']
-  cameras: Cameras
-  present: Float[Array, '*b k']
+  frame: Float[Array, '*b 4 4']
+  overflow: Bool[Array, '*b']
 
 
-@flax.struct.dataclass
-class Readout:
-  """What a memory shows of the asked views, one ray per pixel.
-
-  A memory that renders nothing shows zeros, and may recall frames instead.
+@dataclasses.dataclass(frozen=True)
+class Layout:
+  """The settings of a memory that its model decides.
 
   Attributes:
-    features: `[*b, h, w, f]`; the first three are rgb in [-1, 1], all are 0
-      where nothing is known.
-    depth_m: `[*b, h, w]` z-depth, 0 where nothing is known.
-    opacity: `[*b, h, w]` in [0, 1]: whether the ray meets known surfaces.
-    confidence: `[*b, h, w]` in [0, 1]: the probability that colour is within
-      0.1 of [0, 1] and depth within 5 %.
-    recalled: frames of the past, None from a memory that keeps none.
-    cells: `[*b, y, x, c]` learned features of the cells of each picture, None
-      from a memory that learns no reading.
+    features: of a point, rgb first.
+    height: of the frames that are written and read, in points.
+    width: likewise.
+    context_frames: that the generator is given beside the readout.
+    patch: pixels along a side of a token.
+    exact: True for integer sums, whose order does not matter; False for
+      float32 sums, which can be trained.
   """
 
-  features: Float[Array, '*b h w f']
-  depth_m: Float[Array, '*b h w']
-  opacity: Float[Array, '*b h w']
-  confidence: Float[Array, '*b h w']
-  recalled: Recalled | None = None
-  cells: Float[Array, '*b y x c'] | None = None
+  features: int = 3
+  height: int = 64
+  width: int = 64
+  context_frames: int = 4
+  patch: int = 8
+  exact: bool = False
+
+
+class Memory(abc.ABC):
+  """The operations of a memory.
+
+  A subclass states `claims`; one that claims `MERGE`, `FORGET` or `REGIONS`
+  must define that operation, or its class definition is a TypeError. The laws
+  hold between observations, which are already quantised.
+
+  Attributes:
+    claims: the laws that hold, up to `tolerance`.
+    renders: True if it returns colour and depth of any view.
+    grows: True if `reserve` enlarges the state, False if it may erase; states
+      that grow have a `capacity`.
+    needs_future: True if true frames are written before they are generated.
+    from_layout: names of its settings that the model's `Layout` decides.
+  """
+
+  claims: ClassVar[frozenset[Law]]
+  renders: ClassVar[bool] = True
+  grows: ClassVar[bool] = False
+  needs_future: ClassVar[bool] = False
+  from_layout: ClassVar[tuple[str, ...]] = ()
+
+  def __init_subclass__(cls, **kwargs: Any) -> None:
+    super().__init_subclass__(**kwargs)
+    declared = getattr(cls, 'claims', None)
+    if not isinstance(declared, frozenset):
+      raise TypeError(f'{cls.__name__} states no claims; give a frozenset')
+    for law, name in OPERATIONS.items():
+      if law in declared and getattr(cls, name) is getattr(Memory, name):
+        raise TypeError(f'{cls.__name__} claims {law} but defines no {name}')
+
+  @classmethod
+  def make(cls, settings: Mapping[str, Any], layout: Layout) -> Any:
+    """Makes the memory of a config section and its model's layout.
+
+    Raises:
+      ValueError: an unknown key, or one that the layout decides.
+    """
+    for name in cls.from_layout:
+      if name in settings:
+        raise ValueError(
+          f"config key 'memory.{name}' is {settings[name]!r}, but the model "
+          'decides it; remove the key'
+        )
+    decided = {name: getattr(layout, name) for name in cls.from_layout}
+    return sections.call(cls, 'memory', {**settings, **decided})
 
   @property
-  def rgb(self) -> Float[Array, '*b h w 3']:
-    """Colour in [-1, 1], meaningful where opacity > 0."""
-    return self.features[..., :3]
+  def tolerance(self) -> float:
+    """Largest relative error of the laws; 0 = bit for bit."""
+    return 0.0
 
-  def hidden(self, shown: Float[Array, ' b']) -> 'Readout':
-    """The readout of b scenes; those with `shown` 0 look like an empty memory.
+  @property
+  def features(self) -> int:
+    """Features of a point, rgb first."""
+    return 3
 
-    Cameras of recalled frames stay, so that they remain cameras.
-    """
-
-    def keep(x):
-      return x * shown.reshape(-1, *[1] * (x.ndim - 1))
-
-    recalled = self.recalled
-    if recalled is not None:
-      recalled = dataclasses.replace(
-        recalled,
-        rgb=keep(recalled.rgb),
-        depth_m=keep(recalled.depth_m),
-        present=keep(recalled.present),
-      )
-    return Readout(
-      features=keep(self.features),
-      depth_m=keep(self.depth_m),
-      opacity=keep(self.opacity),
-      confidence=keep(self.confidence),
-      recalled=recalled,
-      cells=None if self.cells is None else keep(self.cells),
-    )
-
-
-@runtime_checkable
-class Memory(Protocol):
-  """The operations of a memory; a state is of one scene (vmap for more).
-
-  The laws (order-free, merge is addition, forgetting is exact, ...) hold
-  between observations, which are already quantised. A memory says in its
-  docstring which of them it claims, and its tests prove those.
-
-  Attributes:
-    foresees: whether it is to be shown the true frames before they are
-      generated; only an oracle is.
-    renders: whether it shows colours and depth of any view by itself.
-  """
-
-  foresees: ClassVar[bool] = False
-  renders: ClassVar[bool] = True
+  @property
+  def uses_kernel(self) -> bool:
+    """True if table rows are looked up by a kernel."""
+    return False
 
   def layers(self) -> nn.Module | None:
-    """What the memory learns, made anew; None if it learns nothing.
+    """Makes the layers that the memory learns; None if it learns nothing.
 
-    Such a memory's `write` and `read` take it as `layers`.
+    `write` and `read` of a memory that learns take them bound, as `layers`.
     """
     return None
 
+  @abc.abstractmethod
   def init(self, frame: Float[Array, '4 4']) -> Any:
-    """An empty state of fixed shape whose axes are `frame`."""
+    """Makes an empty state whose axes are `frame` (world_from_scene)."""
 
-  def observe(
-    self,
-    state: Any,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
-  ) -> Any:
-    """What is to be written of these frames; weight 0 keeps a pixel out."""
+  @abc.abstractmethod
+  def observe(self, state: Any, observed: Observed) -> Any:
+    """Quantises frames `[t]` into an observation, ready to be written."""
 
+  @abc.abstractmethod
   def write(self, state: Any, observation: Any) -> Any:
-    """The state with the observation added."""
+    """Writes an observation into the state."""
 
-  def read(
-    self, state: Any, cameras: Cameras, height: int, width: int
-  ) -> Readout:
-    """What the state shows of these views."""
+  @abc.abstractmethod
+  def read(self, state: Any, views: Views) -> Readout:
+    """Renders the views `[t]`."""
 
   def merge(self, first: Any, second: Any) -> Any:
-    """One state of what both have seen."""
+    """Merges two states into the state of both.
+
+    Raises:
+      ValueError: other frames or layouts, or a memory that cannot merge.
+    """
+    raise ValueError(self._declined(Law.MERGE))
 
   def forget(self, state: Any, observation: Any) -> Any:
-    """The state as if the observation had never been written."""
+    """Takes a written observation out of the state.
+
+    Raises:
+      ValueError: a memory that cannot forget.
+    """
+    raise ValueError(self._declined(Law.FORGET))
+
+  def forget_region(self, state: Any, region: Any) -> tuple[Any, Any]:
+    """Erases the content of a `Box` or `Sphere` of the scene's frame.
+
+    Returns:
+      The state, and `Erased`: how many rows went, and how many of those held
+      content from elsewhere.
+
+    Raises:
+      ValueError: an empty region, or a memory that cannot forget regions.
+    """
+    raise ValueError(self._declined(Law.REGIONS))
 
   def advance(self, state: Any) -> Any:
     """Makes what is recent old, so that new evidence can contradict it."""
     return state
 
-  def make_room(self, state: Any, points: int) -> Any:
-    """The state, thinned out (or grown) to hold so many points more.
+  def reserve(self, state: Any, points: int) -> Any:
+    """Makes room for so many more points: grows or erases, see `grows`.
 
-    Like `advance` an operation of its own, between which the laws hold; not
-    for use under `jit`.
+    An operation of its own, between which the laws hold; not for `jit`.
     """
     del points
     return state
 
+  def partition(self) -> Any:
+    """Gives the tree of `PartitionSpec` by which a state is divided."""
+    return PartitionSpec()
+
   def num_bytes(self, state: Any) -> int:
-    """Bytes that the state occupies."""
+    """Counts the bytes of a state."""
     return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(state))
 
   def load_factor(self, state: Any) -> Float[Array, ' l']:
-    """Share of the rows of every level that hold anything."""
+    """Measures the share of rows in use, of every table."""
+    del state
+    return jnp.zeros(0)
+
+  def _declined(self, law: Law) -> str:
+    return (
+      f'{type(self).__name__} cannot {OPERATIONS[law]}: it does not claim the '
+      f'law {law.value!r}; use a memory that does, such as view_grid'
+    )
 
 
-def check_alike(first: Any, second: Any) -> None:
+OPERATIONS = {
+  Law.MERGE: 'merge',
+  Law.FORGET: 'forget',
+  Law.REGIONS: 'forget_region',
+}
+
+
+def learned(layers: nn.Module | None) -> dict[str, nn.Module]:
+  """Gives the extra arguments of `write` and `read`: layers, if any."""
+  return {} if layers is None else {'layers': layers}
+
+
+def check_alike(first: MemoryState, second: MemoryState) -> None:
   """Checks that two states can be merged; frames only outside `jit`.
 
   Raises:

@@ -10,6 +10,7 @@ import numpy as np
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.geometry.contraction import contract
 from mirage_jax.memory.hash_grid import lattice, table
+from mirage_jax.memory.tables.sums import as_float
 
 MOST_CELLS = 2**23
 Point = tuple[float | int, float | int, float | int]
@@ -89,7 +90,7 @@ def forget_region(config, state, region: Region):
     ValueError: for a region that is empty or has too many cells.
   """
   check_region(region)
-  weight = np.asarray(table.as_float(state.geometry))
+  weight = np.asarray(as_float(state.geometry))
   gone, free_gone, rows, elsewhere = [], [], 0, 0
   for level in config.levels:
     cells = _cells(config, level, region)

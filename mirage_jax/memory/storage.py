@@ -13,32 +13,14 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from mirage_jax.memory.baselines.frame_bank import FrameBank
-from mirage_jax.memory.baselines.oracle import Oracle
-from mirage_jax.memory.baselines.planes import Planes
-from mirage_jax.memory.baselines.point_cloud import PointCloud
-from mirage_jax.memory.baselines.recurrent import Recurrent
-from mirage_jax.memory.hash_grid.grid import HashGrid
-from mirage_jax.memory.view_grid.grid import ViewGrid
+from mirage_jax.memory.contract import Memory
+from mirage_jax.memory.kinds import KINDS
 
-FORMAT, VERSION = 'mirage-memory', '3'
-KINDS = {
-  'hash_grid': HashGrid,
-  'view_grid': ViewGrid,
-  'point_cloud': PointCloud,
-  'frame_bank': FrameBank,
-  'planes': Planes,
-  'recurrent': Recurrent,
-  'oracle': Oracle,
-}
+FORMAT, VERSION = 'mirage-memory', '4'
 READABLE = 0o644
 
-Kept = (
-  HashGrid | ViewGrid | PointCloud | FrameBank | Planes | Recurrent | Oracle
-)
 
-
-def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
+def save(path: str | os.PathLike, memory: Memory, state: Any) -> None:
   """Writes a state and the configuration that reads it.
 
   Args:
@@ -67,7 +49,7 @@ def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
   config = json.dumps(layout(memory), sort_keys=True)
   metadata = {'format': FORMAT, 'version': VERSION}
   metadata |= {'kind': kind, 'config': config}
-  if hasattr(memory, 'capacity'):  # the state may have grown
+  if memory.grows:
     metadata['capacity'] = str(state.capacity)
   content = safetensors.numpy.save(_flatten(state), metadata=metadata)
   path = pathlib.Path(path)
@@ -84,9 +66,10 @@ def save(path: str | os.PathLike, memory: Kept, state: Any) -> None:
     raise
 
 
-def layout(memory: Kept) -> dict[str, Any]:
+def layout(memory: Memory) -> dict[str, Any]:
   """The configuration that a state depends on: all but what computes it."""
-  values = dataclasses.asdict(memory)
+  settings: Any = memory
+  values = dataclasses.asdict(settings)
   values.pop('lookup', None)
   return values
 
@@ -97,7 +80,7 @@ def alike(first: Any, second: Any) -> bool:
   return len(kinds) == 1 and layout(first) == layout(second)
 
 
-def load(path: str | os.PathLike) -> tuple[Kept, Any]:
+def load(path: str | os.PathLike) -> tuple[Memory, Any]:
   """Reads what `save` wrote.
 
   Raises:
@@ -156,9 +139,10 @@ def _parse(kind, text):
 
 def _grown(memory, metadata):
   """The memory at the size that its state has in the file."""
-  if not hasattr(memory, 'capacity'):
+  if not memory.grows:
     return memory
-  return dataclasses.replace(memory, capacity=int(metadata['capacity']))
+  settings: Any = memory
+  return dataclasses.replace(settings, capacity=int(metadata['capacity']))
 
 
 def _flatten(state):

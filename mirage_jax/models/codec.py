@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Bool, Float
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
-from mirage_jax.memory.contract import Recalled
+from mirage_jax.memory.contract import RetrievedFrames
 
 CHANNELS = 4
 DEPTH_SCALE_M = 2.0  # where the bounded inverse depth is halfway
@@ -44,7 +44,7 @@ def encode_clip(clip: Clip) -> Float[Array, '*b t h w 4']:
   )
 
 
-def encode_recalled(recalled: Recalled) -> Float[Array, '*b k h w 5']:
+def encode_recalled(recalled: RetrievedFrames) -> Float[Array, '*b k h w 5']:
   """Recalled frames as the window has them: colour, inverse depth, known.
 
   A place left empty is all zeros.

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.clips import Clip
-from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.contract import Observed, Readout
 from mirage_jax.models import codec
 from mirage_jax.nn.embeddings import patchify, unpatchify
 
@@ -23,32 +23,53 @@ def num_features(cell: int, learned: int) -> int:
 
 
 def fold(
-  clip: Clip, learned: Float[Array, 't y x l'], cell: int
-) -> tuple[
-  Float[Array, 't y x'], Float[Array, 't y x f'], Float[Array, 't y x']
-]:
+  clip: Clip,
+  learned: Float[Array, 't y x l'],
+  cell: int,
+  generated: bool = False,
+) -> Observed:
   """What is written of frames `[t]` of y c by x c pixels.
 
   Args:
     clip: the frames.
     learned: features of the cells.
     cell: pixels along a side of a cell, c.
+    generated: True if a model generated them.
 
   Returns:
-    z-depth of the pixel in the middle of each cell, features, and weight: 0
-    where that pixel may not enter a static field, or anything moves.
+    Points `[t, y, x]`: z-depth of the pixel in the middle of each cell,
+    features, and weight: 0 where that pixel may not enter a static field, or
+    anything moves. A point is a mover if any of its pixels is.
   """
   rgb = codec.encode_colour(clip.rgb)
   weight = codec.static_weight(clip)
   if cell == 1:
-    return clip.depth_m, jnp.concatenate([rgb, learned], axis=-1), weight
+    mover = jnp.zeros_like(weight)
+    if clip.dynamic is not None:
+      mover = clip.dynamic.astype(jnp.float32)
+    features = jnp.concatenate([rgb, learned], axis=-1)
+    return Observed(
+      clip.cameras,
+      clip.time_s,
+      clip.depth_m,
+      features,
+      weight,
+      mover,
+      clip.object_id,
+      generated,
+    )
   t, y, x = learned.shape[:3]
   middle = slice(cell // 2, None, cell)
   depth = clip.depth_m[:, middle, middle]
   weight = weight[:, middle, middle]
+  mover = jnp.zeros_like(weight)
   if clip.dynamic is not None:
     moving = clip.dynamic.reshape(t, y, cell, x, cell).any((2, 4))
-    weight = weight * (1 - moving.astype(jnp.float32))
+    mover = moving.astype(jnp.float32)
+    weight = weight * (1 - mover)
+  object_id = clip.object_id
+  if object_id is not None:
+    object_id = object_id[:, middle, middle]
   own = jnp.repeat(jnp.repeat(depth, cell, axis=1), cell, axis=2)
   known = (own > 0) & (clip.depth_m > 0)
   ratio = jnp.where(known, clip.depth_m / jnp.where(known, own, 1), 1)
@@ -57,7 +78,17 @@ def fold(
   )
   detail = patchify(detail, cell).reshape(t, y, x, -1)
   mean = detail.reshape(t, y, x, cell**2, 4)[..., :3].mean(-2)
-  return depth, jnp.concatenate([mean, detail, learned], axis=-1), weight
+  features = jnp.concatenate([mean, detail, learned], axis=-1)
+  return Observed(
+    clip.cameras,
+    clip.time_s,
+    depth,
+    features,
+    weight,
+    mover,
+    object_id,
+    generated,
+  )
 
 
 def unfold(readout: Readout, cell: int) -> Readout:

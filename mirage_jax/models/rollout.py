@@ -163,7 +163,7 @@ class Stream:
       )
       clip = frames.to_clip(cameras, time_s)
       if readout is not None:
-        readout = dataclasses.replace(readout, recalled=None)
+        readout = dataclasses.replace(readout, retrieved=None)
       window = window_of(join_frames(window, clip), self.context)
       return clip, window, readout
 

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Float, Key
 from mirage_jax.geometry.cameras import Cameras, pluecker, relative_to
 from mirage_jax.geometry.clips import Clip, join_frames
+from mirage_jax.memory import contract
 from mirage_jax.memory.baselines import growing
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.contract import Memory, Readout, Views
 from mirage_jax.models import codec as video_lib
 from mirage_jax.models import pixel_groups
 from mirage_jax.models.codec import CHANNELS
@@ -117,12 +118,8 @@ class Mirage(nn.Module):
     """One scene's memory after writing the frames `[t]` of `clip`."""
     assert self.memory is not None
     learned = self.encode(video_lib.encode_colour(clip.rgb))
-    observation = self.memory.observe(
-      state,
-      clip.cameras,
-      *pixel_groups.fold(clip, learned, self.cell),
-      generated=generated,
-    )
+    observed = pixel_groups.fold(clip, learned, self.cell, generated)
+    observation = self.memory.observe(state, observed)
     return self.memory.write(state, observation, **self._learned())
 
   def read(
@@ -130,14 +127,13 @@ class Mirage(nn.Module):
   ) -> Readout:
     """What one scene's memory shows to the cameras `[t]`."""
     assert self.memory is not None
-    size = height // self.cell, width // self.cell
-    readout = self.memory.read(state, cameras, *size, **self._learned())
+    views = Views.still(cameras, height // self.cell, width // self.cell)
+    readout = self.memory.read(state, views, **self._learned())
     return pixel_groups.unfold(readout, self.cell)
 
   def _learned(self) -> dict[str, nn.Module]:
     """What a memory that learns takes beside the rest."""
-    layers = self.memory_layers
-    return {} if layers is None else {'layers': layers}
+    return contract.learned(self.memory_layers)
 
   def watch(
     self,
@@ -158,7 +154,7 @@ class Mirage(nn.Module):
     anchor = cameras.world_from_camera[:, -1]
     if self.alone:
       return Window(anchor)
-    recalled = None if readout is None else readout.recalled
+    recalled = None if readout is None else readout.retrieved
     if recalled is not None:
       context = join_frames(video_lib.encode_recalled(recalled), context)
       levels = join_frames(jnp.zeros(recalled.present.shape), levels)
@@ -194,9 +190,9 @@ class Mirage(nn.Module):
     )
     if readout is not None:
       tokens = tokens + self.readout_in(self._readout_tokens(readout))
-      if readout.cells is not None:
-        side = readout.cells.shape[-3] * self.patch // h
-        tokens = tokens + self.cells_in(patchify(readout.cells, side))
+      if readout.tokens is not None:
+        side = readout.tokens.shape[-3] * self.patch // h
+        tokens = tokens + self.cells_in(patchify(readout.tokens, side))
     if self.alone:
       tokens = tokens.reshape(b * t, 1, *tokens.shape[2:])
       levels = levels.reshape(b * t, 1)
@@ -277,7 +273,7 @@ def write_frames(
 def _each_scene(model: Mirage, function: Callable[..., Any]):
   """`function` of one scene over a batch; the mesh divides kernels by it."""
   mesh = jax.sharding.get_abstract_mesh()
-  kernel = getattr(model.memory, 'lookup', 'plain') != 'plain'
+  kernel = model.memory is not None and model.memory.uses_kernel
   axes = RULES['batch'] if kernel and not mesh.empty else None
   return jax.vmap(function, spmd_axis_name=axes)
 
@@ -292,10 +288,10 @@ def make_room(model: Mirage, states: Any, pixels: int) -> Any:
   memory, count = model.memory, len(states.frame)
   points = pixels // model.cell**2
   each = [jax.tree.map(lambda x, i=i: x[i], states) for i in range(count)]
-  roomy = [memory.make_room(state, points) for state in each]
+  roomy = [memory.reserve(state, points) for state in each]
   if all(new is old for new, old in zip(roomy, each, strict=True)):
     return states
-  if isinstance(roomy[0], growing.GrowingState):
+  if memory.grows:
     roomy = growing.as_large(roomy)
   return jax.tree.map(lambda *x: jnp.stack(x), *roomy)
 

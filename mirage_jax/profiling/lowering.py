@@ -13,7 +13,6 @@ from mirage_jax import build, sharding, trees
 from mirage_jax.build import Settings
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip
-from mirage_jax.memory.hash_grid import table
 from mirage_jax.models import flops
 from mirage_jax.models.sampling import generate_chunk
 from mirage_jax.models.world_model import (
@@ -157,8 +156,8 @@ def _rollout(settings: Settings, run: Run) -> list[Program]:
 def _lay(mesh: Mesh, model: Mirage, states: Any) -> Any:
   """Lays memories out: scenes over the batch's devices, tables in shards."""
   specs: Any = PartitionSpec()
-  if getattr(model.memory, 'sharded', False):
-    specs = table.specs()
+  if model.memory is not None:
+    specs = model.memory.partition()
 
   def lay(spec: PartitionSpec, part: Any) -> Any:
     where = NamedSharding(mesh, PartitionSpec(RULES['batch'], *spec))

@@ -14,6 +14,7 @@ from mirage_jax import build
 from mirage_jax.build import Settings
 from mirage_jax.data.sources.catalog import open_source
 from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.contract import Observed, Views
 from mirage_jax.profiling import timing
 from mirage_jax.profiling.timing import Rows
 
@@ -28,7 +29,7 @@ def memory(
   clip = long_clip(next(iter(experiments.values())), seed, FRAMES)
   rows = {}
   for kind, settings in experiments.items():
-    calls = _calls(build.make_memory(settings, exact=False), clip)
+    calls = _calls(build.make_memory(settings, 'train'), clip)
     seconds = timing.alternate(list(calls.values()), repeats)
     rates = clip.depth_m.size / seconds
     found = {
@@ -45,14 +46,14 @@ def _calls(grid: Any, clip: Clip) -> dict[str, Callable[[], Any]]:
   state = grid.init(clip.world_from_camera[0])
   features = jnp.full((*clip.depth_m.shape, grid.features), 0.1)
   weight = (clip.depth_m > 0).astype(jnp.float32)
-  h, w = clip.depth_m.shape[1:]
+  views = Views.still(clip.cameras, *clip.depth_m.shape[1:])
 
   def write(features):
-    observed = grid.observe(state, clip.cameras, clip.depth_m, features, weight)
-    return grid.write(state, observed)
+    observed = Observed.still(clip.cameras, clip.depth_m, features, weight)
+    return grid.write(state, grid.observe(state, observed))
 
   def read(state):
-    return grid.read(state, clip.cameras, h, w).features
+    return grid.read(state, views).features
 
   def loss(features):
     return (read(write(features)) ** 2).sum()
@@ -74,23 +75,20 @@ def _constancy(settings: Settings, repeats: int, seed: int) -> Rows:
   """Times reads and writes of the exact memory after 5 and 100 chunks."""
   size = settings['data']['target']
   clip = long_clip(settings, seed, frames=CHUNKS[-1] * size)
-  grid: Any = build.make_memory(settings, exact=True)
+  grid: Any = build.make_memory(settings, 'rollout')
   state = grid.init(clip.world_from_camera[0])
 
   @jax.jit
   def write(state, chunk: Clip):
     features = jnp.zeros((*chunk.depth_m.shape, grid.features)) + 0.1
     weight = (chunk.depth_m > 0).astype(jnp.float32)
-    observed = grid.observe(
-      state, chunk.cameras, chunk.depth_m, features, weight
-    )
-    return grid.write(state, observed)
+    observed = Observed.still(chunk.cameras, chunk.depth_m, features, weight)
+    return grid.write(state, grid.observe(state, observed))
 
   few, many = _written(write, state, clip, size)
   last = take_frames(clip, slice(-size, None))
-  read = jax.jit(
-    lambda state: grid.read(state, last.cameras, *last.depth_m.shape[1:])
-  )
+  views = Views.still(last.cameras, *last.depth_m.shape[1:])
+  read = jax.jit(lambda state: grid.read(state, views))
   calls = {
     'read': [functools.partial(read, s) for s in (few, many)],
     'write': [functools.partial(write, s, last) for s in (few, many)],

@@ -168,7 +168,7 @@ class Objective:
     target, context = episode.target, episode.context
     # The window is in the memory too, as it is in a rollout.
     history = join_frames(episode.history, context)
-    if model.memory is not None and model.memory.foresees:
+    if model.memory is not None and model.memory.needs_future:
       history = join_frames(history, target)
     history = self._noisy_history(noise, history)
     states = init_states(model, history.world_from_camera[:, 0])

@@ -145,14 +145,14 @@ def test_nothing_to_see_or_to_generate_is_refused(observed, alone_and_told):
 def test_an_oracle_is_told_what_will_come():
   clip = wall()
   made = player(Oracle(SIZE, SIZE, capacity=4))(clip, 4, jax.random.key(0))
-  assert (made.readout.confidence == 1).all() and made.readout.recalled is None
+  assert (made.readout.confidence == 1).all() and made.readout.retrieved is None
   rest = take_frames(clip, slice(4, None), axis=1)
   shown = np.round((np.asarray(made.readout.rgb) + 1) * 127.5)
   np.testing.assert_array_equal(shown.astype(np.uint8), rest.rgb)
 
 
 def test_a_bank_is_played_and_keeps_what_was_generated():
-  bank = FrameBank(SIZE, SIZE, frames=2, window=2, capacity=4)
+  bank = FrameBank(SIZE, SIZE, frames=2, context_frames=2, capacity=4)
   made = player(bank)(wall(), 4, jax.random.key(0))
   # 4 observed and 5 generated: the last of 2 chunks of 3 is cut to fit.
   assert made.states.count.tolist() == [9, 9]

@@ -251,7 +251,7 @@ def test_a_truncated_checkpoint(models, outputs, tmp_path):
 
 
 def test_a_truncated_memory_file(models, outputs, tmp_path):
-  memory = build.make_memory(smoke.get_config().to_dict(), exact=True)
+  memory = build.make_memory(smoke.get_config().to_dict(), 'rollout')
   path = tmp_path / 'memory.safetensors'
   storage.save(path, memory, memory.init(jax.numpy.eye(4)))
   path.write_bytes(path.read_bytes()[:1000])

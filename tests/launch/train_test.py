@@ -23,7 +23,7 @@ from experiments import (
   rooms_tiny_window,
 )
 from mirage_jax import build, sections, trees
-from mirage_jax.memory import storage
+from mirage_jax.memory import kinds
 from mirage_jax.runs import metrics, workdirs
 from mirage_jax.runs.checkpoints import load_params
 from mirage_jax.runs.run import Settings
@@ -149,10 +149,10 @@ def test_the_bench_differs_in_the_memory_alone(memory):
   config = bench.get_config(memory)
   base = bench.get_config()
   model = build.make_model(config.to_dict())
-  kind = memory if memory in storage.KINDS else None
-  assert type(model.memory) is (storage.KINDS[kind] if kind else type(None))
+  kind = memory if memory in kinds.KINDS else None
+  assert type(model.memory) is (kinds.KINDS[kind] if kind else type(None))
   assert model.alone == (memory == 'frame')
-  build.make_memory(config.to_dict(), exact=True)
+  build.make_memory(config.to_dict(), 'rollout')
   for section in ('memory', 'rollout_memory'):
     del config[section], base[section]
   config.model.alone, config.data.context = False, 4

@@ -9,10 +9,11 @@ from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory.baselines.frame_bank import FrameBank
 from mirage_jax.memory.baselines.oracle import Oracle
 from mirage_jax.memory.baselines.point_cloud import PointCloud
-from tests.memory.posed_views import make_views
+from mirage_jax.memory.contract import Observed, Views
+from mirage_jax.memory.laws import make_observed
 
 HEIGHT, WIDTH = 8, 10
-BANK = FrameBank(HEIGHT, WIDTH, frames=2, window=1, capacity=8)
+BANK = FrameBank(HEIGHT, WIDTH, frames=2, context_frames=1, capacity=8)
 CLOUD = PointCloud(capacity=2**10)
 EXACT_CLOUD = PointCloud(capacity=2**10, exact=True)
 ORACLE = Oracle(HEIGHT, WIDTH, capacity=8)
@@ -21,7 +22,7 @@ FRAMES = 3
 
 
 def observe(memory, seed, **kwargs):
-  return memory.observe(memory.init(jnp.eye(4)), *make_views(seed), **kwargs)
+  return memory.observe(memory.init(jnp.eye(4)), make_observed(seed, **kwargs))
 
 
 def written(memory, *seeds):
@@ -32,7 +33,7 @@ def written(memory, *seeds):
 
 
 def read(memory, state, cameras):
-  return memory.read(state, cameras, HEIGHT, WIDTH)
+  return memory.read(state, Views.still(cameras, HEIGHT, WIDTH))
 
 
 def assert_same(first, second):
@@ -59,9 +60,9 @@ def test_merging_is_writing_one_after_the_other(memory):
   merged = memory.merge(written(memory, 0), written(memory, 1))
   both = written(memory, 0, 1)
   assert merged.capacity == 2 * both.capacity
-  room = memory.make_room(both, both.capacity * HEIGHT * WIDTH)
+  room = memory.reserve(both, both.capacity * HEIGHT * WIDTH)
   assert int(merged.count) == int(both.count)
-  cameras = make_views(1)[0]
+  cameras = make_observed(1).cameras
   assert_same(read(memory, merged, cameras), read(memory, room, cameras))
 
 
@@ -74,22 +75,22 @@ def test_memories_of_other_frames_do_not_merge(memory):
 
 @pytest.mark.parametrize('memory', MEMORIES)
 def test_nothing_is_shown_where_nothing_was_written(memory):
-  view = read(memory, memory.init(jnp.eye(4)), make_views()[0])
+  view = read(memory, memory.init(jnp.eye(4)), make_observed().cameras)
   assert not np.any(view.opacity) and not np.any(view.confidence)
   assert not np.any(view.features) and not np.any(view.depth_m)
-  if view.recalled is not None:
-    assert not np.any(view.recalled.present) and not np.any(view.recalled.rgb)
+  if view.retrieved is not None:
+    assert not np.any(view.retrieved.present) and not np.any(view.retrieved.rgb)
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
 def test_room_is_made_by_doubling_and_changes_no_reading(memory):
   state = written(memory, 0)
-  assert memory.make_room(state, 1) is state
+  assert memory.reserve(state, 1) is state
   points = state.capacity * HEIGHT * WIDTH
-  larger = memory.make_room(state, points)
+  larger = memory.reserve(state, points)
   assert larger.capacity in {state.capacity * 2**i for i in range(1, 8)}
   assert memory.num_bytes(larger) > 1.9 * memory.num_bytes(state)
-  cameras = make_views()[0]
+  cameras = make_observed().cameras
   assert_same(read(memory, larger, cameras), read(memory, state, cameras))
   np.testing.assert_allclose(
     memory.load_factor(larger)[0] * larger.capacity, state.count
@@ -100,7 +101,7 @@ def test_room_is_made_by_doubling_and_changes_no_reading(memory):
 def test_what_finds_no_place_is_told(memory):
   small = type(memory)(**{**vars(memory), 'capacity': 2})
   state = small.init(jnp.eye(4))
-  observation = small.observe(state, *make_views())
+  observation = small.observe(state, make_observed())
   assert not state.overflow and small.write(state, observation).overflow
 
 
@@ -118,7 +119,7 @@ def test_a_cloud_has_colours():
 
 @pytest.mark.parametrize('memory', [CLOUD, EXACT_CLOUD])
 def test_a_cloud_is_read_alike_in_any_order(memory):
-  cameras = make_views(2)[0]
+  cameras = make_observed(2).cameras
   assert_same(
     read(memory, written(memory, 0, 1), cameras),
     read(memory, written(memory, 1, 0), cameras),
@@ -127,10 +128,12 @@ def test_a_cloud_is_read_alike_in_any_order(memory):
 
 @pytest.mark.parametrize('memory', [CLOUD, EXACT_CLOUD])
 def test_a_cloud_shows_its_own_views(memory):
-  cameras, depth_m, features, weight = make_views(0, frames=1)
+  observed = make_observed(0, frames=1)
+  cameras, depth_m = observed.cameras, observed.depth_m
+  features = observed.features
   state = memory.init(cameras.world_from_camera[0])
-  weight[:, :2] = 0.0
-  observation = memory.observe(state, cameras, depth_m, features, weight)
+  observed.weight[:, :2] = 0.0
+  observation = memory.observe(state, observed)
   view = read(memory, memory.write(state, observation), cameras)
   assert view.opacity.mean() > 0.7 and not view.opacity[:, :2].any()
   known = np.asarray(view.opacity) > 0
@@ -139,14 +142,15 @@ def test_a_cloud_shows_its_own_views(memory):
 
 
 def test_gradients_reach_the_features_of_a_cloud():
-  cameras, depth_m, features, weight = make_views()
+  observed = make_observed()
 
   def total(features):
     state = CLOUD.init(jnp.eye(4))
-    seen = CLOUD.observe(state, cameras, depth_m, features, weight)
-    return read(CLOUD, CLOUD.write(state, seen), cameras).features.sum()
+    seen = CLOUD.observe(state, observed.replace(features=features))
+    state = CLOUD.write(state, seen)
+    return read(CLOUD, state, observed.cameras).features.sum()
 
-  assert np.abs(jax.grad(total)(jnp.asarray(features))).max() > 0
+  assert np.abs(jax.grad(total)(jnp.asarray(observed.features))).max() > 0
 
 
 def looking(*degrees):
@@ -166,44 +170,44 @@ def bank_of(bank, cameras):
   rgb = np.broadcast_to(grey, (count, HEIGHT, WIDTH, 3)).astype(np.float32)
   depth_m = np.full((count, HEIGHT, WIDTH), 2.0, np.float32)
   state = bank.init(jnp.eye(4))
-  seen = bank.observe(state, cameras, depth_m, rgb, np.ones_like(depth_m))
-  return bank.write(state, seen)
+  observed = Observed.still(cameras, depth_m, rgb, np.ones_like(depth_m))
+  return bank.write(state, bank.observe(state, observed))
 
 
-def recalled_greys(bank, state, cameras):
-  recalled = read(bank, state, cameras).recalled
-  rgb = np.round((np.asarray(recalled.rgb[:, 0, 0, 0]) + 1) * 127.5)
-  return rgb.astype(int).tolist(), recalled
+def retrieved_greys(bank, state, cameras):
+  retrieved = read(bank, state, cameras).retrieved
+  rgb = np.round((np.asarray(retrieved.rgb[:, 0, 0, 0]) + 1) * 127.5)
+  return rgb.astype(int).tolist(), retrieved
 
 
-def test_the_frames_that_saw_most_are_recalled_first():
+def test_the_frames_that_saw_most_are_retrieved_first():
   state = bank_of(BANK, looking(180, 0, 25, 90, 180))
-  greys, recalled = recalled_greys(BANK, state, looking(2, 4))
+  greys, retrieved = retrieved_greys(BANK, state, looking(2, 4))
   assert greys == [10, 20]
-  assert recalled.present.tolist() == [1, 1]
+  assert retrieved.present.tolist() == [1, 1]
   np.testing.assert_allclose(
-    recalled.cameras.world_from_camera, looking(0, 25).world_from_camera
+    retrieved.cameras.world_from_camera, looking(0, 25).world_from_camera
   )
 
 
 def test_the_next_frame_adds_what_the_first_does_not_show():
   state = bank_of(BANK, looking(-20, 0, 1, 180))
-  greys, _ = recalled_greys(BANK, state, looking(0, -30))
+  greys, _ = retrieved_greys(BANK, state, looking(0, -30))
   assert sorted(greys) == [0, 20]
 
 
-def test_the_window_is_not_recalled():
+def test_the_window_is_not_retrieved():
   state = bank_of(BANK, looking(0, 90, 0))
-  assert recalled_greys(BANK, state, looking(0))[0] == [0, 10]
+  assert retrieved_greys(BANK, state, looking(0))[0] == [0, 10]
 
 
 def test_places_without_a_frame_have_a_camera_nonetheless():
   state = bank_of(BANK, looking(30, 60))
-  greys, recalled = recalled_greys(BANK, state, looking(0, 10))
-  assert recalled.present.tolist() == [1, 0]
+  greys, retrieved = retrieved_greys(BANK, state, looking(0, 10))
+  assert retrieved.present.tolist() == [1, 0]
   assert greys[1] == 128  # 0 in [-1, 1]
   np.testing.assert_array_equal(
-    recalled.cameras.world_from_camera[1], looking(0).world_from_camera[0]
+    retrieved.cameras.world_from_camera[1], looking(0).world_from_camera[0]
   )
 
 
@@ -212,11 +216,13 @@ def test_a_bank_says_what_it_cannot_do():
     FrameBank(HEIGHT, WIDTH, frames=9, capacity=8)
   state = BANK.init(jnp.eye(4))
   with pytest.raises(ValueError, match='keeps frames of 8 x 10'):
-    BANK.observe(state, *make_views(height=4, width=6))
+    BANK.observe(state, make_observed(height=4, width=6))
 
 
 def test_an_oracle_knows_the_very_views_that_it_was_shown():
-  cameras, depth_m, features, _ = make_views(0)
+  observed = make_observed(0)
+  cameras, depth_m = observed.cameras, observed.depth_m
+  features = observed.features
   state = written(ORACLE, 1, 0)
   view = read(ORACLE, state, cameras)
   assert (np.asarray(view.confidence) == 1).all()
@@ -226,7 +232,7 @@ def test_an_oracle_knows_the_very_views_that_it_was_shown():
   near = read(ORACLE, state, cameras.replace(world_from_camera=moved))
   assert not np.any(near.opacity)
   with pytest.raises(ValueError, match='asked for 4 x 4'):
-    ORACLE.read(state, cameras, 4, 4)
+    ORACLE.read(state, Views.still(cameras, 4, 4))
 
 
 def test_an_oracle_keeps_nothing_that_was_made_up():
@@ -235,13 +241,14 @@ def test_an_oracle_keeps_nothing_that_was_made_up():
 
 
 def test_an_oracle_asked_where_it_was_twice_tells_of_the_last_time():
-  cameras, depth_m, features, weight = make_views(0)
+  observed = make_observed(0)
+  features = observed.features
 
   def shown(*looks):
     state = ORACLE.init(jnp.eye(4))
     for look in looks:
-      seen = ORACLE.observe(state, cameras, depth_m, look, weight)
+      seen = ORACLE.observe(state, observed.replace(features=look))
       state = ORACLE.write(state, seen)
-    return read(ORACLE, state, cameras)
+    return read(ORACLE, state, observed.cameras)
 
   assert_same(shown(features, -features), shown(-features))

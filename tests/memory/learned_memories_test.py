@@ -10,10 +10,10 @@ import pytest
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.baselines.planes import Planes
 from mirage_jax.memory.baselines.recurrent import Recurrent
+from mirage_jax.memory.laws import make_observed
 from mirage_jax.models import pixel_groups
 from mirage_jax.models.codec import encode_colour, fill_masks
 from mirage_jax.models.world_model import Mirage, init_params
-from tests.memory.posed_views import make_views
 
 SIZE = 16
 PLANES = Planes(features=7, size=32, samples=12, width=16, rendered=4)
@@ -37,13 +37,12 @@ def model_of(memory):
 
 
 def clip_of(seed):
-  cameras, depth_m, features, _ = make_views(
-    seed, frames=2, height=SIZE, width=SIZE
-  )
+  observed = make_observed(seed, frames=2, height=SIZE, width=SIZE)
+  cameras, features = observed.cameras, observed.features
   return fill_masks(
     Clip(
       rgb=jnp.asarray((features + 1) * 127.5, jnp.uint8),
-      depth_m=jnp.asarray(depth_m),
+      depth_m=jnp.asarray(observed.depth_m),
       intrinsics=cameras.intrinsics,
       world_from_camera=cameras.world_from_camera,
       time_s=jnp.arange(2.0),
@@ -84,7 +83,7 @@ def test_bytes_do_not_grow_and_cells_fit_the_picture(memory):
   assert memory.num_bytes(empty) == memory.num_bytes(full)
   assert (memory.load_factor(empty) == 0).all()
   assert (memory.load_factor(full) > 0).any()
-  pixel_groups = read(memory, full).cells
+  pixel_groups = read(memory, full).tokens
   side = memory.cell if memory is PLANES else memory.patch
   assert pixel_groups.shape[:3] == (2, SIZE // side, SIZE // side)
   assert jnp.isfinite(pixel_groups).all()
@@ -93,16 +92,16 @@ def test_bytes_do_not_grow_and_cells_fit_the_picture(memory):
 @pytest.mark.parametrize('memory', MEMORIES)
 def test_nothing_is_known_where_nothing_was_written(memory):
   view = read(memory, written(memory))
-  np.testing.assert_allclose(view.cells, 0, atol=1e-6)
+  np.testing.assert_allclose(view.tokens, 0, atol=1e-6)
   assert not np.any(view.opacity)
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
 def test_what_is_read_depends_on_what_was_written(memory):
-  one, other = (read(memory, written(memory, s)).cells for s in (0, 1))
+  one, other = (read(memory, written(memory, s)).tokens for s in (0, 1))
   assert jnp.abs(one - other).max() > 1e-3
   hidden = read(memory, written(memory, 0)).hidden(jnp.zeros(2))
-  assert not np.any(hidden.cells)
+  assert not np.any(hidden.tokens)
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
@@ -111,7 +110,7 @@ def test_gradients_reach_what_the_memory_learns(memory):
 
   def loss(params):
     state = written(memory, 0, params=params)
-    return (read(memory, state, params=params).cells ** 2).sum()
+    return (read(memory, state, params=params).tokens ** 2).sum()
 
   gradient = jax.jit(jax.grad(loss))(params)['params']['memory_layers']
   for leaf in jax.tree.leaves(gradient):
@@ -127,7 +126,7 @@ def test_planes_are_sums():
   clip = clip_of(1)
   learned = model.apply(params, encode_colour(clip.rgb), method='encode')
   folded = pixel_groups.fold(clip, learned, 1)
-  second = PLANES.observe(both, clip.cameras, *folded)
+  second = PLANES.observe(both, folded)
   left = PLANES.forget(both, second)
   np.testing.assert_allclose(left.planes, written(PLANES, 0).planes, 1e-4, 1e-3)
   other = PLANES.init(jnp.eye(4).at[0, 3].set(1.0))
@@ -143,7 +142,7 @@ def test_a_recurrent_state_remembers_the_last_best():
 
 def test_a_recurrent_state_says_what_it_cannot():
   state = written(RECURRENT, 0)
-  with pytest.raises(ValueError, match='cannot be merged'):
+  with pytest.raises(ValueError, match='cannot merge'):
     RECURRENT.merge(state, state)
   with pytest.raises(ValueError, match='cannot forget'):
     RECURRENT.forget(state, None)

@@ -7,8 +7,8 @@ import pytest
 
 from mirage_jax.memory.hash_grid.grid import HashGrid
 from mirage_jax.memory.hash_grid.observation import Observation
-from mirage_jax.memory.hash_grid.table import as_float
 from mirage_jax.memory.regions import Box, Sphere
+from mirage_jax.memory.tables.sums import as_float
 
 GRID = HashGrid(
   cell_m=(0.5, 0.125), entries=(2**10, 2**12), exact=True, radius_m=2.0

@@ -124,7 +124,7 @@ def test_foreign_files_are_refused(tmp_path, metadata, message):
   [PointCloud(capacity=2**3), FrameBank(2, 2, 2, 1, 4), Oracle(2, 2, 8)],
 )
 def test_a_memory_that_has_grown_is_read_at_its_size(tmp_path, memory):
-  state = memory.make_room(memory.init(jnp.eye(4)), 100)
+  state = memory.reserve(memory.init(jnp.eye(4)), 100)
   assert state.capacity > memory.capacity
   state = state.replace(count=jnp.int32(state.capacity))
   storage.save(tmp_path / 'm', memory, state)

@@ -35,7 +35,9 @@ def noise(learned, cell):
 @CELLS
 def test_unfolding_what_was_folded_gives_every_pixel(cell):
   clip, learned = noise(5, cell)
-  depth, features, weight = pixel_groups.fold(clip, learned, cell)
+  observed = pixel_groups.fold(clip, learned, cell)
+  depth, features = observed.depth_m, observed.features
+  weight = observed.weight
   assert features.shape[-1] == pixel_groups.num_features(cell, 5)
   assert (np.asarray(weight) == 1).all()
   rgb = encode_colour(clip.rgb)
@@ -56,7 +58,7 @@ def test_a_cell_where_anything_moves_or_whose_middle_is_sky_weighs_nothing():
   )
   sky = sky.at[0, 0, 0].set(True)
   clip = dataclasses.replace(clip, dynamic=moving, sky=sky)
-  weight = pixel_groups.fold(clip, learned, 4)[2]
+  weight = pixel_groups.fold(clip, learned, 4).weight
   np.testing.assert_array_equal(weight, [[[1, 0], [1, 1]], [[1, 0], [1, 1]]])
 
 
@@ -64,7 +66,9 @@ def test_depths_that_are_missing_do_not_matter():
   clip, learned = noise(1, 2)
   depth = jnp.asarray(clip.depth_m).at[0, 0, 0].set(0).at[0, 3, 3].set(0)
   clip = dataclasses.replace(clip, depth_m=depth)
-  depth, features, weight = pixel_groups.fold(clip, learned, 2)
+  observed = pixel_groups.fold(clip, learned, 2)
+  depth, features = observed.depth_m, observed.features
+  weight = observed.weight
   assert np.isfinite(features).all() and weight[0, 1, 1] == 0
   readout = pixel_groups.unfold(Readout(features, depth, weight, weight), 2)
   np.testing.assert_allclose(readout.depth_m[0, 0, 0], depth[0, 0, 0])

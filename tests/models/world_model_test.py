@@ -310,18 +310,18 @@ def test_a_frame_alone_sees_no_other(clip):
 
 
 def test_frames_that_are_recalled_join_the_window(clip):
-  bank = FrameBank(SIZE, SIZE, frames=2, window=2, capacity=8)
+  bank = FrameBank(SIZE, SIZE, frames=2, context_frames=2, capacity=8)
   model = Mirage(transformer=TRUNK, memory=bank, learned_features=4)
   params = shaken(init_params(model, jax.random.key(0), SIZE, SIZE))
   readout = remembered(model, params, clip)
-  assert readout.recalled.rgb.shape == (1, 2, SIZE, SIZE, 3)
+  assert readout.retrieved.rgb.shape == (1, 2, SIZE, SIZE, 3)
   told = predict(model, params, clip, readout).video
-  dark = readout.recalled.replace(rgb=-jnp.ones_like(readout.recalled.rgb))
-  other = predict(model, params, clip, readout.replace(recalled=dark)).video
+  dark = readout.retrieved.replace(rgb=-jnp.ones_like(readout.retrieved.rgb))
+  other = predict(model, params, clip, readout.replace(retrieved=dark)).video
   assert jnp.abs(told - other).max() > 1e-3
   hidden = readout.hidden(jnp.zeros(1))
   blank = hidden.replace(
-    recalled=hidden.recalled.replace(rgb=readout.recalled.rgb)
+    retrieved=hidden.retrieved.replace(rgb=readout.retrieved.rgb)
   )
   np.testing.assert_array_equal(
     predict(model, params, clip, hidden).video,

@@ -86,16 +86,16 @@ def measure(
   asked, old = take_frames(after, views), take_frames(before, views)
   state = memory.init(jnp.asarray(before.world_from_camera[0]))
   for part in writing.chunks_of(before, FRAMES_AT_ONCE):
-    state = write(memory.make_room(state, part.depth_m.size), part)
+    state = write(memory.reserve(state, part.depth_m.size), part)
   state = memory.advance(state)
   found = {}
   for seen in range(len(look) + 1):
     if seen:
       frame = take_frames(after, look[seen - 1 : seen])
-      state = write(memory.make_room(state, frame.depth_m.size), frame)
+      state = write(memory.reserve(state, frame.depth_m.size), frame)
     if seen in LOOKS:
-      if memory.foresees:
-        state = write(memory.make_room(state, asked.depth_m.size), asked)
+      if memory.needs_future:
+        state = write(memory.reserve(state, asked.depth_m.size), asked)
       readout = jax.device_get(read(state, asked.cameras))
       share = stale_share(readout, old, asked, changed[views])
       found[f'{name}@seen={seen}'] = share

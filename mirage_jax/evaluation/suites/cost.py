@@ -57,7 +57,7 @@ def ages(
   states, sizes = {}, [memory.num_bytes(state)]
   for i in range(last):
     chunk = chunks[i % len(chunks)]
-    state = memory.make_room(state, chunk.depth_m.size)
+    state = memory.reserve(state, chunk.depth_m.size)
     state = write(state, chunk)
     sizes.append(memory.num_bytes(state))
     if i + 1 in kept:

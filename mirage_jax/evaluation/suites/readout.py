@@ -108,7 +108,7 @@ def memory_method(memory: Memory) -> Method:
     for i in range(0, len(clip.rgb), FRAMES_AT_ONCE):
       part = np.arange(i, min(i + FRAMES_AT_ONCE, len(clip.rgb)))
       some = take_frames(clip, part)
-      state = memory.make_room(state, some.depth_m.size)
+      state = memory.reserve(state, some.depth_m.size)
       state = write(state, some)
     views = []
     count = len(cameras.intrinsics)

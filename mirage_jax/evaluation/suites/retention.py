@@ -41,7 +41,7 @@ def retained_db(
   state = memory.init(jnp.asarray(first.world_from_camera[0]))
   mask, curve = None, []
   for chunk in chunks:
-    state = memory.make_room(state, chunk.depth_m.size)
+    state = memory.reserve(state, chunk.depth_m.size)
     state = write(state, chunk)
     view = read(state, first.cameras)
     if mask is None:

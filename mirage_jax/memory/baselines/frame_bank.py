@@ -23,7 +23,16 @@ from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory.baselines import growing
 from mirage_jax.memory.baselines.growing import GrowingState
-from mirage_jax.memory.contract import Memory, Readout, Recalled
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  Observed,
+  Readout,
+  RetrievedFrames,
+  Views,
+  empty_readout,
+)
+from mirage_jax.memory.tables.sums import quantise_features, unquantise
 
 PROBES = 6  # points along a side of a view
 PROBE_DEPTHS_M = (1.0, 2.0, 4.0, 8.0)
@@ -60,17 +69,27 @@ class FrameBank(Memory):
   Attributes:
     height: rows of a frame.
     width: columns of a frame.
-    frames: how many are recalled for a chunk.
-    window: the last frames written, which the generator sees anyway.
-    capacity: frames that an empty bank holds; doubled by `make_room`.
+    frames: how many are retrieved for a chunk.
+    context_frames: the last frames written, which the generator is given
+      anyway and which are not retrieved.
+    capacity: frames that an empty bank holds; doubled by `reserve`.
   """
 
   height: int
   width: int
   frames: int = 4
-  window: int = 4
+  context_frames: int = 4
   capacity: int = 16
+  claims: ClassVar[frozenset[Law]] = frozenset(
+    {Law.MERGE, Law.FORGET, Law.HONEST}
+  )
   renders: ClassVar[bool] = False
+  grows: ClassVar[bool] = True
+  from_layout: ClassVar[tuple[str, ...]] = (
+    'height',
+    'width',
+    'context_frames',
+  )
 
   def __post_init__(self):
     growing.check_capacity(self.capacity)
@@ -91,29 +110,22 @@ class FrameBank(Memory):
     )
     return growing.init(frame, frames)
 
-  def observe(
-    self,
-    state: GrowingState,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
-  ) -> Frames:
-    """The frames as they are, movers and sky too; colours in 8 bits."""
-    del state, weight
+  def observe(self, state: GrowingState, observed: Observed) -> Frames:
+    """Takes the frames as they are, movers and sky too; colours in 8 bits."""
+    del state
+    depth_m = observed.depth_m
     if depth_m.shape[1:] != (self.height, self.width):
       raise ValueError(
         f'frames are {depth_m.shape[1]} x {depth_m.shape[2]}; this bank keeps '
         f'frames of {self.height} x {self.width}'
       )
-    rgb = jnp.round((jnp.clip(features[..., :3], -1, 1) + 1) * 127.5)
+    rgb = quantise_features(observed.features[..., :3], True, jnp.uint8)
     return Frames(
-      rgb=rgb.astype(jnp.uint8),
+      rgb=rgb.reshape(*depth_m.shape, 3),
       depth_m=depth_m,
-      intrinsics=cameras.intrinsics,
-      world_from_camera=cameras.world_from_camera,
-      generated=jnp.full(depth_m.shape[0], generated),
+      intrinsics=observed.cameras.intrinsics,
+      world_from_camera=observed.cameras.world_from_camera,
+      generated=jnp.full(depth_m.shape[0], observed.generated),
     )
 
   def write(self, state: GrowingState, observation: Frames) -> GrowingState:
@@ -121,27 +133,19 @@ class FrameBank(Memory):
     every = jnp.ones(observation.generated.shape, bool)
     return growing.write(state, observation, every)
 
-  def read(
-    self, state: GrowingState, cameras: Cameras, height: int, width: int
-  ) -> Readout:
-    """Recalls `frames` frames for the views `[t]` of one chunk."""
+  def read(self, state: GrowingState, views: Views) -> Readout:
+    """Retrieves `frames` frames for the views `[t]` of one chunk."""
+    cameras = views.cameras
     chosen, present = self.choose(state, cameras)
     frames = jax.tree.map(lambda x: x[chosen], state.rows)
     shown = present[:, None, None]
-    recalled = Recalled(
-      rgb=(frames.rgb / 127.5 - 1.0) * shown[..., None],
+    retrieved = RetrievedFrames(
+      rgb=unquantise(frames.rgb) * shown[..., None],
       depth_m=frames.depth_m * shown,
       cameras=_or_first(frames.cameras, present, cameras),
       present=present.astype(jnp.float32),
     )
-    nothing = jnp.zeros((cameras.intrinsics.shape[0], height, width))
-    return Readout(
-      features=jnp.zeros((*nothing.shape, 3)),
-      depth_m=nothing,
-      opacity=nothing,
-      confidence=nothing,
-      recalled=recalled,
-    )
+    return empty_readout(views, retrieved=retrieved)
 
   def choose(
     self, state: GrowingState, cameras: Cameras
@@ -158,7 +162,7 @@ class FrameBank(Memory):
     index = jnp.arange(state.capacity)
     known = state.there
     seen = pinhole.in_view(uv, z) & known[:, None]  # [n, p]
-    windowed = index >= state.count - self.window
+    windowed = index >= state.count - self.context_frames
     left = ~(seen & windowed[:, None]).any(0)
     free = known & ~windowed
     total = seen.sum(1)
@@ -181,9 +185,9 @@ class FrameBank(Memory):
     every = jnp.ones(observation.generated.shape, bool)
     return growing.forget(state, observation, every)
 
-  def make_room(self, state: GrowingState, points: int) -> GrowingState:
-    """The state with its capacity doubled until the frames fit."""
-    return growing.make_room(state, -(-points // (self.height * self.width)))
+  def reserve(self, state: GrowingState, points: int) -> GrowingState:
+    """Doubles the capacity until the frames fit."""
+    return growing.reserve(state, -(-points // (self.height * self.width)))
 
   def load_factor(self, state: GrowingState) -> Float[Array, ' l']:
     """Share of the capacity in use."""

@@ -1,7 +1,7 @@
 """States that grow: rows in the order in which they were written.
 
 A row is whatever a memory keeps of a point or a frame. The capacity is a power
-of two and is doubled by `make_room`, not under `jit`.
+of two and is doubled by `reserve`, not under `jit`.
 """
 
 import dataclasses
@@ -13,24 +13,21 @@ import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, Int, UInt32
-from mirage_jax.memory.contract import check_alike
+from mirage_jax.memory.contract import MemoryState, check_alike
+from mirage_jax.memory.tables.hashing import mix
 
 
 @flax.struct.dataclass
-class GrowingState:
+class GrowingState(MemoryState):
   """Rows, filled from the front.
 
   Attributes:
-    frame: `[4, 4]` world_from_scene.
     rows: a tree of arrays `[capacity, ...]`, zeros behind the last row.
     count: how many rows there are.
-    overflow: whether a row found no place.
   """
 
-  frame: Float[Array, '4 4']
   rows: Any
   count: Int[Array, '']
-  overflow: Bool[Array, '']
 
   @property
   def capacity(self) -> int:
@@ -52,7 +49,10 @@ def check_capacity(capacity: int) -> None:
 def init(frame: Float[Array, '4 4'], rows: Any) -> GrowingState:
   """A state without rows, with place for as many as `rows` (zeros) has."""
   return GrowingState(
-    jnp.asarray(frame, jnp.float32), rows, jnp.int32(0), jnp.bool_(False)
+    frame=jnp.asarray(frame, jnp.float32),
+    overflow=jnp.bool_(False),
+    rows=rows,
+    count=jnp.int32(0),
   )
 
 
@@ -108,7 +108,7 @@ def merge(first: GrowingState, second: GrowingState) -> GrowingState:
   return dataclasses.replace(both, overflow=first.overflow | second.overflow)
 
 
-def make_room(state: GrowingState, rows: int) -> GrowingState:
+def reserve(state: GrowingState, rows: int) -> GrowingState:
   """The state with its capacity doubled until `rows` more fit."""
   capacity = state.capacity
   while capacity < int(state.count) + rows:
@@ -159,17 +159,10 @@ def _fingerprints(rows: Any) -> UInt32[Array, 'n 2']:
   parts = [_bits(x) for x in jax.tree.leaves(rows)]
   bits = jnp.concatenate([x.reshape(x.shape[0], -1) for x in parts], -1)
   salts = jax.random.bits(jax.random.key(0), (2, bits.shape[1]), jnp.uint32)
-  return jnp.stack([_mix(bits ^ salt).sum(-1) for salt in salts], -1)
+  return jnp.stack([mix(bits ^ salt).sum(-1) for salt in salts], -1)
 
 
 def _bits(x: Array) -> Array:
   if x.dtype == jnp.float32:
     return jax.lax.bitcast_convert_type(x, jnp.uint32)
   return x.astype(jnp.uint32)
-
-
-def _mix(x: Array) -> Array:
-  """The finaliser of MurmurHash3 (public domain), a bijection of 32 bits."""
-  x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
-  x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
-  return x ^ (x >> 16)

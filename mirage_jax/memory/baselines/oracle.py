@@ -11,11 +11,17 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory.baselines import growing
 from mirage_jax.memory.baselines.frame_bank import FrameBank, Frames
 from mirage_jax.memory.baselines.growing import GrowingState
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  Observed,
+  Readout,
+  Views,
+)
+from mirage_jax.memory.tables.sums import unquantise
 
 SAME_POSE = 1e-4  # largest difference of a number of two equal cameras
 
@@ -27,14 +33,19 @@ class Oracle(Memory):
   Attributes:
     height: rows of a frame.
     width: columns of a frame.
-    capacity: frames that an empty one holds; doubled by `make_room`.
+    capacity: frames that an empty one holds; doubled by `reserve`.
   """
 
   height: int
   width: int
   capacity: int = 32
-  foresees: ClassVar[bool] = True
+  claims: ClassVar[frozenset[Law]] = frozenset(
+    {Law.MERGE, Law.FORGET, Law.HONEST}
+  )
+  needs_future: ClassVar[bool] = True
   renders: ClassVar[bool] = False
+  grows: ClassVar[bool] = True
+  from_layout: ClassVar[tuple[str, ...]] = ('height', 'width')
 
   @property
   def bank(self) -> FrameBank:
@@ -45,28 +56,17 @@ class Oracle(Memory):
     """An empty oracle."""
     return self.bank.init(frame)
 
-  def observe(
-    self,
-    state: GrowingState,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
-  ) -> Frames:
-    """The frames as they are."""
-    return self.bank.observe(
-      state, cameras, depth_m, features, weight, generated
-    )
+  def observe(self, state: GrowingState, observed: Observed) -> Frames:
+    """Takes the frames as they are."""
+    return self.bank.observe(state, observed)
 
   def write(self, state: GrowingState, observation: Frames) -> GrowingState:
     """Keeps the frames that were not generated."""
     return growing.write(state, observation, ~observation.generated)
 
-  def read(
-    self, state: GrowingState, cameras: Cameras, height: int, width: int
-  ) -> Readout:
-    """The true frames of these cameras `[t]`."""
+  def read(self, state: GrowingState, views: Views) -> Readout:
+    """Returns the last true frame of each camera `[t]`."""
+    height, width, cameras = views.height, views.width, views.cameras
     if (height, width) != (self.height, self.width):
       raise ValueError(
         f'asked for {height} x {width}; this oracle keeps frames of '
@@ -83,7 +83,7 @@ class Oracle(Memory):
     hit = same.any(1).astype(jnp.float32)[:, None, None]
     opacity = jnp.broadcast_to(hit, (len(last), height, width))
     return Readout(
-      features=(state.rows.rgb[last] / 127.5 - 1.0) * hit[..., None],
+      features=unquantise(state.rows.rgb[last]) * hit[..., None],
       depth_m=state.rows.depth_m[last] * hit,
       opacity=opacity,
       confidence=opacity,
@@ -97,9 +97,9 @@ class Oracle(Memory):
     """Takes written frames out again, bit for bit."""
     return self.bank.forget(state, observation)
 
-  def make_room(self, state: GrowingState, points: int) -> GrowingState:
-    """The state with its capacity doubled until the frames fit."""
-    return self.bank.make_room(state, points)
+  def reserve(self, state: GrowingState, points: int) -> GrowingState:
+    """Doubles the capacity until the frames fit."""
+    return self.bank.reserve(state, points)
 
   def load_factor(self, state: GrowingState) -> Float[Array, ' l']:
     """Share of the capacity in use."""

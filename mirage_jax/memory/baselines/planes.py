@@ -19,29 +19,34 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Float
+from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry import cameras as pinhole
-from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.contraction import contract
 from mirage_jax.geometry.rendering import composite, composite_weights
-from mirage_jax.memory.contract import Memory, Readout, check_alike
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  MemoryState,
+  Observed,
+  Readout,
+  Views,
+  check_alike,
+  check_shapes,
+  empty_readout,
+)
 
 AXES = ((0, 1), (0, 2), (1, 2))
 
 
 @flax.struct.dataclass
-class PlanesState:
+class PlanesState(MemoryState):
   """Sums over all that was written.
 
   Attributes:
-    frame: `[4, 4]` world_from_scene.
     planes: `[p, n, n, 1 + f]` weight and weighted features of the p planes.
-    overflow: always False.
   """
 
-  frame: Float[Array, '4 4']
   planes: Float[Array, 'p n n f']
-  overflow: Bool[Array, '']
 
 
 @flax.struct.dataclass
@@ -99,7 +104,23 @@ class Planes(Memory):
   far_m: float = 30.0
   width: int = 64
   rendered: int = 16
+  claims: ClassVar[frozenset[Law]] = frozenset(
+    {
+      Law.CONSTANT,
+      Law.ORDER_FREE,
+      Law.MERGE,
+      Law.FORGET,
+      Law.LOCAL,
+      Law.HONEST,
+    }
+  )
   renders: ClassVar[bool] = False
+  from_layout: ClassVar[tuple[str, ...]] = ('features',)
+
+  @property
+  def tolerance(self) -> float:
+    """Float sums are rounded."""
+    return 1e-3
 
   def layers(self) -> nn.Module:
     """The decoder of samples."""
@@ -115,20 +136,15 @@ class Planes(Memory):
     )
 
   def observe(
-    self,
-    state: PlanesState,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
+    self, state: PlanesState, observed: Observed
   ) -> PlanesObservation:
-    """A point of every pixel with depth; generated ones weigh the same."""
-    del generated
-    cameras = pinhole.relative_to(cameras, state.frame)
+    """Makes a point of every pixel with depth, generated or not."""
+    check_shapes(self.features, observed)
+    depth_m, weight = observed.depth_m, observed.weight
+    cameras = pinhole.relative_to(observed.cameras, state.frame)
     points = pinhole.unproject(cameras, depth_m).reshape(-1, 3)
     weight = jnp.where(depth_m > 0, weight, 0).reshape(-1, 1)
-    rows = features.reshape(-1, self.features) * weight
+    rows = observed.features.reshape(-1, self.features) * weight
     rows = jnp.concatenate([weight, rows], -1)
     return PlanesObservation(jax.lax.stop_gradient(points), rows)
 
@@ -156,15 +172,13 @@ class Planes(Memory):
   def read(
     self,
     state: PlanesState,
-    cameras: Cameras,
-    height: int,
-    width: int,
+    views: Views,
     layers: nn.Module | None = None,
   ) -> Readout:
-    """Rendered features of every cell; no colours of its own."""
+    """Renders features of every pixel group; no colours of its own."""
     assert layers is not None
-    cameras = pinhole.relative_to(cameras, state.frame)
-    cells = (height // self.cell, width // self.cell)
+    cameras = pinhole.relative_to(views.cameras, state.frame)
+    cells = (views.height // self.cell, views.width // self.cell)
     origins, directions = pinhole.rays(cameras, *cells)  # [t, y, x, 3]
     disparity = jnp.linspace(1 / self.near_m, 1 / self.far_m, self.samples)
     z = 1 / disparity
@@ -179,14 +193,8 @@ class Planes(Memory):
     shown = composite(weights, features.reshape(*shape, -1))
     opacity = weights.sum(-1, keepdims=True)
     depth = (weights * jax.lax.rsqrt(1 + z**2)).sum(-1, keepdims=True)
-    nothing = jnp.zeros((len(origins), height, width))
-    return Readout(
-      features=jnp.zeros((*nothing.shape, 3)),
-      depth_m=nothing,
-      opacity=nothing,
-      confidence=nothing,
-      cells=jnp.concatenate([shown, opacity, depth], -1),
-    )
+    tokens = jnp.concatenate([shown, opacity, depth], -1)
+    return empty_readout(views, tokens=tokens)
 
   def load_factor(self, state: PlanesState) -> Float[Array, ' l']:
     """Share of the cells of every plane that hold anything."""

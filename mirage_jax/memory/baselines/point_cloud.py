@@ -12,6 +12,7 @@ nothing is shown where nothing was seen.
 """
 
 import dataclasses
+from typing import ClassVar
 
 import flax.struct
 import jax
@@ -19,10 +20,19 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float
 from mirage_jax.geometry import cameras as pinhole
-from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory.baselines import growing, zbuffer
+from mirage_jax.geometry.cameras import Cameras, in_view, project
+from mirage_jax.memory.baselines import growing
 from mirage_jax.memory.baselines.growing import GrowingState
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  Observed,
+  Readout,
+  Views,
+  check_features,
+  check_shapes,
+)
+from mirage_jax.memory.tables.sums import quantise_features, unquantise
 
 
 @flax.struct.dataclass
@@ -47,19 +57,21 @@ class PointCloud(Memory):
   Attributes:
     features: features of a point, rgb first.
     exact: whether features are kept in 8 bits.
-    capacity: points that an empty cloud holds; doubled by `make_room`.
+    capacity: points that an empty cloud holds; doubled by `reserve`.
   """
 
   features: int = 3
   exact: bool = False
   capacity: int = 2**16
+  claims: ClassVar[frozenset[Law]] = frozenset(
+    {Law.ORDER_FREE, Law.MERGE, Law.FORGET, Law.LOCAL, Law.HONEST}
+  )
+  grows: ClassVar[bool] = True
+  from_layout: ClassVar[tuple[str, ...]] = ('features', 'exact')
 
   def __post_init__(self):
     growing.check_capacity(self.capacity)
-    if self.features < 3:
-      raise ValueError(
-        f'features is {self.features}; at least 3, the first are rgb'
-      )
+    check_features(self.features)
 
   def init(self, frame: Float[Array, '4 4']) -> GrowingState:
     """An empty cloud; `frame` (world_from_scene) gives its axes."""
@@ -71,43 +83,32 @@ class PointCloud(Memory):
     )
     return growing.init(frame, points)
 
-  def observe(
-    self,
-    state: GrowingState,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
-  ) -> Points:
-    """A point of every pixel with depth and weight; generated ones too."""
-    del generated
-    cameras = pinhole.relative_to(cameras, state.frame)
+  def observe(self, state: GrowingState, observed: Observed) -> Points:
+    """Makes a point of every pixel with depth and weight, generated or not."""
+    check_shapes(self.features, observed)
+    depth_m = observed.depth_m
+    cameras = pinhole.relative_to(observed.cameras, state.frame)
     position = pinhole.unproject(cameras, depth_m).reshape(-1, 3)
-    rows = features.reshape(-1, self.features)
-    if self.exact:
-      rows = jnp.round((jnp.clip(rows, -1, 1) + 1) * 127.5).astype(jnp.uint8)
-    wanted = (depth_m > 0) & (weight > 0)
+    rows = quantise_features(observed.features, self.exact, jnp.uint8)
+    wanted = (depth_m > 0) & (observed.weight > 0)
     return Points(jax.lax.stop_gradient(position), rows, wanted.reshape(-1))
 
   def write(self, state: GrowingState, observation: Points) -> GrowingState:
     """Puts the points behind the others."""
     return growing.write(state, observation, observation.wanted)
 
-  def read(
-    self, state: GrowingState, cameras: Cameras, height: int, width: int
-  ) -> Readout:
-    """The nearest point of every pixel of the views `[t]`."""
-    cameras = pinhole.relative_to(cameras, state.frame)
+  def read(self, state: GrowingState, views: Views) -> Readout:
+    """Renders the nearest point of every pixel of the views `[t]`."""
+    cameras = pinhole.relative_to(views.cameras, state.frame)
     points = state.rows
     features = points.features
     if self.exact:
-      features = features / 127.5 - 1.0
+      features = unquantise(features)
+
+    size = views.height, views.width
 
     def one(camera: Cameras) -> Readout:
-      return zbuffer.splat(
-        points.position, features, camera, points.wanted, height, width
-      )
+      return splat(points.position, features, camera, points.wanted, *size)
 
     return jax.lax.map(one, cameras)
 
@@ -119,10 +120,45 @@ class PointCloud(Memory):
     """Takes a written observation out again, bit for bit."""
     return growing.forget(state, observation, observation.wanted)
 
-  def make_room(self, state: GrowingState, points: int) -> GrowingState:
-    """The state with its capacity doubled until the points fit."""
-    return growing.make_room(state, points)
+  def reserve(self, state: GrowingState, points: int) -> GrowingState:
+    """Doubles the capacity until the points fit."""
+    return growing.reserve(state, points)
 
   def load_factor(self, state: GrowingState) -> Float[Array, ' l']:
     """Share of the capacity in use."""
     return (state.count / state.capacity)[None]
+
+
+def splat(
+  points: Float[Array, 'p 3'],
+  features: Float[Array, 'p f'],
+  camera: Cameras,
+  valid: Bool[Array, ' p'],
+  height: int,
+  width: int,
+) -> Readout:
+  """What one camera sees of the points `valid`.
+
+  Points of a pixel at exactly the same depth are averaged, so their order does
+  not matter. Gradients flow through the features. Confidence is opacity: a
+  cloud knows only whether there is a point.
+  """
+  uv, depth_m = project(camera, points)
+  seen = in_view(uv, depth_m) & valid
+  column = jnp.clip(jnp.floor(uv[:, 0] * width).astype(int), 0, width - 1)
+  row = jnp.clip(jnp.floor(uv[:, 1] * height).astype(int), 0, height - 1)
+  pixel = jnp.where(seen, row * width + column, height * width)
+  nearest = jnp.full(height * width + 1, jnp.inf).at[pixel].min(depth_m)
+  wins = seen & (depth_m <= nearest[pixel])
+  rows = jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=-1)
+  total = jnp.zeros((height * width + 1, rows.shape[-1]))
+  total = total.at[pixel].add(rows * wins[:, None])[:-1]
+  known = total[:, -1] > 0
+  mean = total[:, :-1] / jnp.maximum(total[:, -1:], 1)
+  opacity = known.astype(jnp.float32).reshape(height, width)
+  return Readout(
+    features=mean.reshape(height, width, -1),
+    depth_m=jnp.where(known, nearest[:-1], 0).reshape(height, width),
+    opacity=opacity,
+    confidence=opacity,
+  )

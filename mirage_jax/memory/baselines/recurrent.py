@@ -10,34 +10,38 @@ counts more, nothing can be taken out again, and two states cannot be merged.
 """
 
 import dataclasses
-from typing import ClassVar, NoReturn
+from typing import ClassVar
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 
-from mirage_jax.arrays import Array, Bool, Float
+from mirage_jax.arrays import Array, Float
 from mirage_jax.geometry.cameras import Cameras, pluecker, relative_to
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  MemoryState,
+  Observed,
+  Readout,
+  Views,
+  empty_readout,
+)
 from mirage_jax.nn.embeddings import patchify
 
 DEPTH_SCALE_M = 2.0
 
 
 @flax.struct.dataclass
-class RecurrentState:
+class RecurrentState(MemoryState):
   """What is carried.
 
   Attributes:
-    frame: `[4, 4]` world_from_scene.
     sums: `[h, k, v + 1]` products of keys and values; the last value is 1.
-    overflow: always False.
   """
 
-  frame: Float[Array, '4 4']
   sums: Float[Array, 'h k v']
-  overflow: Bool[Array, '']
 
 
 @flax.struct.dataclass
@@ -112,7 +116,9 @@ class Recurrent(Memory):
   heads: int = 4
   keys: int = 128
   values: int = 32
+  claims: ClassVar[frozenset[Law]] = frozenset({Law.CONSTANT, Law.HONEST})
   renders: ClassVar[bool] = False
+  from_layout: ClassVar[tuple[str, ...]] = ('patch',)
 
   def layers(self) -> nn.Module:
     """The projections."""
@@ -127,22 +133,16 @@ class Recurrent(Memory):
     )
 
   def observe(
-    self,
-    state: RecurrentState,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
+    self, state: RecurrentState, observed: Observed
   ) -> RecurrentObservation:
-    """Tokens of the frames."""
-    del weight, generated
+    """Cuts the frames into tokens."""
+    depth_m = observed.depth_m
     height, width = depth_m.shape[-2:]
     near = jnp.where(depth_m > 0, 1 / (1 + depth_m / DEPTH_SCALE_M), 0)
-    pixels = jnp.concatenate([features[..., :3], near[..., None]], -1)
+    pixels = jnp.concatenate([observed.features[..., :3], near[..., None]], -1)
     return RecurrentObservation(
       patchify(pixels, self.patch),
-      self._rays(state, cameras, height, width),
+      self._rays(state, observed.cameras, height, width),
     )
 
   def write(
@@ -163,41 +163,21 @@ class Recurrent(Memory):
   def read(
     self,
     state: RecurrentState,
-    cameras: Cameras,
-    height: int,
-    width: int,
+    views: Views,
     layers: nn.Module | None = None,
   ) -> Readout:
-    """What every token's rays ask for; nothing is rendered."""
+    """Reads the tokens of the views by their rays; nothing is rendered."""
     assert layers is not None
-    queries = layers.place(self._rays(state, cameras, height, width))
+    height, width = views.height, views.width
+    queries = layers.place(self._rays(state, views.cameras, height, width))
     found = jnp.einsum('tnhk,hkv->tnhv', queries, state.sums)
     values = found[..., :-1] / (found[..., -1:] + 1e-3)
     known = found[..., -1:] / (1 + found[..., -1:])
     t = values.shape[0]
     rows = height // self.patch
-    cells = jnp.concatenate([values * known, known], -1)
-    nothing = jnp.zeros((t, height, width))
-    return Readout(
-      features=jnp.zeros((*nothing.shape, 3)),
-      depth_m=nothing,
-      opacity=nothing,
-      confidence=nothing,
-      cells=cells.reshape(t, rows, width // self.patch, -1),
-    )
-
-  def merge(self, first: RecurrentState, second: RecurrentState) -> NoReturn:
-    """Not possible: which of them was later?"""
-    raise ValueError(
-      'two recurrent states cannot be merged; use a memory that adds'
-    )
-
-  def forget(
-    self, state: RecurrentState, observation: RecurrentObservation | None
-  ) -> NoReturn:
-    """Not possible: what was written has been mixed and has decayed."""
-    raise ValueError(
-      'a recurrent state cannot forget what it was shown; use another memory'
+    tokens = jnp.concatenate([values * known, known], -1)
+    return empty_readout(
+      views, tokens=tokens.reshape(t, rows, width // self.patch, -1)
     )
 
   def load_factor(self, state: RecurrentState) -> Float[Array, ' l']:

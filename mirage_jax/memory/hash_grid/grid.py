@@ -8,17 +8,24 @@ the same up to rounding.
 """
 
 import dataclasses
+from typing import Any, ClassVar
 
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory import regions
-from mirage_jax.memory.contract import Memory, Readout
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  Observed,
+  Readout,
+  Views,
+)
 from mirage_jax.memory.hash_grid import lattice, readout, scatter, table
 from mirage_jax.memory.hash_grid import observation as observing
 from mirage_jax.memory.hash_grid.observation import Observation
 from mirage_jax.memory.hash_grid.table import HashGridState
+from mirage_jax.memory.tables import sums
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +107,16 @@ class HashGrid(Memory):
   footprint_bias: float = 0.7
   generated_weight: float = 0.5
   confidence: tuple[float, ...] = (-2.0, 4.0, 0.5, -4.0, -1.0)
+  claims: ClassVar[frozenset[Law]] = frozenset(Law)
+  from_layout: ClassVar[tuple[str, ...]] = ('features', 'exact')
 
   def __post_init__(self):
     table.check_config(self)
+
+  @property
+  def tolerance(self) -> float:
+    """Float sums are rounded."""
+    return 0.0 if self.exact else 1e-4
 
   @property
   def levels(self) -> tuple[lattice.Level, ...]:
@@ -130,23 +144,13 @@ class HashGrid(Memory):
     """An empty memory; `frame` (world_from_scene) gives its axes."""
     return table.init(self, frame)
 
-  def observe(
-    self,
-    state: HashGridState,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
-  ) -> Observation:
-    """Points, free space and weights of posed depth images.
+  def observe(self, state: HashGridState, observed: Observed) -> Observation:
+    """Quantises posed depth images into points, free space and weights.
 
     Gradients flow through `features` only. Pixels of weight 0 or without
     depth are not written.
     """
-    return observing.observe(
-      self, state, cameras, depth_m, features, weight, generated
-    )
+    return observing.observe(self, state, observed)
 
   def write(
     self, state: HashGridState, observation: Observation
@@ -154,21 +158,13 @@ class HashGrid(Memory):
     """Adds an observation: one row a level for each of its points."""
     return scatter.write(self, state, observation, 1)
 
-  def read(
-    self,
-    state: HashGridState,
-    cameras: Cameras,
-    height: int,
-    width: int,
-    time_s: Float[Array, 't'] | None = None,
-  ) -> Readout:
-    """What is known of the views; a still memory, so time does not matter."""
-    del time_s
-    return readout.read(self, state, cameras, height, width)
+  def read(self, state: HashGridState, views: Views) -> Readout:
+    """Renders the views by rays; times do not matter."""
+    return readout.read(self, state, views)
 
   def merge(self, first: HashGridState, second: HashGridState) -> HashGridState:
     """What both have seen; refuses other frames or layouts (ValueError)."""
-    return scatter.merge(self, first, second)
+    return sums.merge(first, second, tuple(table.BITS))
 
   def forget(
     self, state: HashGridState, observation: Observation
@@ -188,6 +184,10 @@ class HashGrid(Memory):
   def advance(self, state: HashGridState) -> HashGridState:
     """Makes recent evidence old; later free evidence may then veto it."""
     return table.advance(self, state)
+
+  def partition(self) -> Any:
+    """Gives the tree of `PartitionSpec` by which a state is divided."""
+    return table.specs() if self.sharded else super().partition()
 
   def load_factor(self, state: HashGridState) -> Float[Array, 'l']:
     """Share of the rows of every level that hold anything."""

@@ -12,10 +12,10 @@ import math
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, Int
+from mirage_jax.memory.tables.hashing import hash_cells
 
 FRACTION = 32  # positions are kept in 1/32 of a cell
 BLOCK = 8  # ... relative to the corner of the cell's block of 8^3 cells
-PRIMES = (3674653429, 2654435761, 805459861)
 FAR_UNITS = 2**29
 
 
@@ -97,20 +97,6 @@ def find_rows(
   else:
     row, inside = dense_cells(cells, level.side_bits)
   return row.astype(jnp.int32) + level.first, inside
-
-
-def hash_cells(cells: Int[Array, '*batch 3']) -> Array:
-  """Spatial hash of cells, uint32.
-
-  A sum of multiples, its bits then mixed (the end of MurmurHash3). Instant-NGP
-  joins the multiples by xor, for coordinates that are not negative: round an
-  origin, opposite cells would share their rows.
-  """
-  x, y, z = (cells[..., i].astype(jnp.uint32) for i in range(3))
-  hashed = x * jnp.uint32(PRIMES[0]) + y * jnp.uint32(PRIMES[1])
-  hashed = hashed + z * jnp.uint32(PRIMES[2])
-  hashed = (hashed ^ hashed >> 16) * jnp.uint32(0x85EBCA6B)
-  return hashed ^ hashed >> 13
 
 
 def dense_cells(cells, bits):

@@ -8,8 +8,10 @@ from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.contraction import contract
+from mirage_jax.memory.contract import Observed, check_shapes
 from mirage_jax.memory.hash_grid import lattice as addressing
 from mirage_jax.memory.hash_grid import table
+from mirage_jax.memory.tables.sums import as_float, quantise_features
 
 
 @flax.struct.dataclass
@@ -37,13 +39,14 @@ class Observation:
   free_weight: Int[Array, 'q']
 
 
-def observe(
-  config, state, cameras, depth_m, features, weight, generated
-) -> Observation:
+def observe(config, state, observed: Observed) -> Observation:
   """Quantises posed depth images; see `HashGrid.observe`."""
-  _check_shapes(config, cameras, depth_m, features, weight)
-  cameras = pinhole.relative_to(cameras, state.frame)
-  cameras, depth_m, weight = jax.lax.stop_gradient((cameras, depth_m, weight))
+  check_shapes(config.features, observed)
+  generated = observed.generated
+  cameras = pinhole.relative_to(observed.cameras, state.frame)
+  cameras, depth_m, weight = jax.lax.stop_gradient(
+    (cameras, observed.depth_m, observed.weight)
+  )
   weight = jnp.where(depth_m > 0, weight.astype(jnp.float32), 0)
   points = pinhole.unproject(cameras, depth_m)
   footprint = depth_m * _pixel_width(cameras, depth_m.shape[-1])
@@ -58,7 +61,7 @@ def observe(
   return Observation(
     points=lattice,
     contracted=contracted,
-    features=_quantise_features(config, features),
+    features=quantise_features(observed.features, config.exact),
     weight=_quantise_weight(weight * sharp).reshape(-1),
     finest=_finest_level(config, footprint).reshape(-1),
     generated=jnp.full(depth_m.size, int(generated), jnp.int32),
@@ -90,15 +93,6 @@ def _quantise_weight(weight):
   """Weights of 0 ... 1 as 0 ... 63; what has any weight keeps at least 1."""
   units = jnp.clip(jnp.round(weight * table.WEIGHT), 1, table.WEIGHT)
   return jnp.where(weight > 0, units, 0).astype(jnp.int32)
-
-
-def _quantise_features(config, features):
-  """Features as rows of points; 8 bits each in an exact grid."""
-  rows = features.reshape(-1, config.features)
-  if not config.exact:
-    return rows
-  units = jnp.round((jnp.clip(rows, -1, 1) + 1) * 127.5)
-  return units.astype(jnp.int32)
 
 
 def _lattices(config, points):
@@ -147,22 +141,6 @@ def _unknown(config, state, points):
   lattice = contracted if level.contracted else lattice
   assert lattice is not None  # a contracted level has contracted units
   row, _, inside = addressing.place(level, lattice)
-  known = table.as_float(state.geometry)[row, 3] * inside
+  known = as_float(state.geometry)[row, 3] * inside
   known = jax.lax.stop_gradient(known)
   return config.generated_weight / (1 + known / table.WEIGHT)
-
-
-def _check_shapes(config, cameras, depth_m, features, weight):
-  """Raises ValueError unless images, features and cameras belong together."""
-  frames = cameras.intrinsics.shape[:1]
-  if depth_m.ndim != 3 or depth_m.shape[:1] != frames:
-    raise ValueError(
-      f'depth_m is {depth_m.shape} for {frames[0]} cameras; '
-      'expected [t, h, w] with one camera a frame'
-    )
-  wanted = (*depth_m.shape, config.features)
-  if features.shape != wanted or weight.shape != depth_m.shape:
-    raise ValueError(
-      f'features are {features.shape} and weight {weight.shape}; '
-      f'expected {wanted} and {depth_m.shape}'
-    )

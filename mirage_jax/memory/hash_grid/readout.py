@@ -12,15 +12,16 @@ import numpy as np
 
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.rendering import composite, composite_weights
-from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.contract import Readout, Views
 from mirage_jax.memory.hash_grid import confidence, ray_marching, surfels, table
 from mirage_jax.memory.tables import sharded
 
 
-def read(config, state, cameras, height: int, width: int) -> Readout:
-  """What the state shows of cameras `[t]`; see `HashGrid.read`."""
+def read(config, state, views: Views) -> Readout:
+  """Renders views `[t]`; see `HashGrid.read`."""
   _check_overflow(state)
-  cameras = pinhole.relative_to(cameras, state.frame)
+  height, width = views.height, views.width
+  cameras = pinhole.relative_to(views.cameras, state.frame)
   origins, directions = pinhole.rays(cameras, height, width)
   pixel_m = 1 / (cameras.intrinsics[:, 0, None, None] * width)
   shape = origins.shape[:-1]

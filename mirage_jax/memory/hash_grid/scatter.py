@@ -4,7 +4,6 @@ import dataclasses
 
 import jax.numpy as jnp
 
-from mirage_jax.memory.contract import check_alike
 from mirage_jax.memory.hash_grid import lattice, table
 from mirage_jax.memory.hash_grid.table import HashGridState
 from mirage_jax.memory.tables import accumulators, sharded
@@ -35,22 +34,6 @@ def _write(config, state, observation, sign):
     state, over = _add(state, deltas)
     overflow = overflow | over
   return dataclasses.replace(state, overflow=sharded.anywhere(overflow))
-
-
-def merge(config, first: HashGridState, second: HashGridState):
-  """Adds two states of one frame and layout; see `HashGrid.merge`."""
-  check_alike(first, second)
-  if not config.exact:
-    return dataclasses.replace(
-      first, **{n: getattr(first, n) + getattr(second, n) for n in table.BITS}
-    )
-  sums, overflow = {}, first.overflow | second.overflow
-  for name in table.BITS:
-    sums[name], over = accumulators.merge(
-      getattr(first, name), getattr(second, name)
-    )
-    overflow = overflow | over
-  return HashGridState(frame=first.frame, overflow=overflow, **sums)
 
 
 def _slice(observation, part, count, free):

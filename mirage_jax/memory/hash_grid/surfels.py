@@ -8,8 +8,8 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry.contraction import contract, stretch, uncontract
-from mirage_jax.memory.hash_grid import lattice, table
-from mirage_jax.memory.tables import sharded
+from mirage_jax.memory.hash_grid import lattice
+from mirage_jax.memory.tables import sharded, sums
 
 FRACTION = lattice.FRACTION
 TOLERANCE = 1  # 1/32 cells that a mean may lie outside its own
@@ -55,18 +55,18 @@ class Samples:
 
 def prepare(config, state) -> tuple[Float[Array, 'e f'], Surfaces]:
   """Mean features and geometry of all rows of a state."""
-  geometry = table.as_float(state.geometry)
+  geometry = sums.as_float(state.geometry)
   weight = geometry[:, 3:]
   held = weight > 0
   each = jnp.where(held, 1 / jnp.where(held, weight, 1), 0)
-  features = table.as_float(state.features) * each
+  features = sums.as_float(state.features) * each
   if config.exact:
-    features = jnp.where(held, features / 127.5 - 1, 0)
+    features = jnp.where(held, sums.unquantise(features), 0)
   units = jnp.round(geometry[:, :3] * each)
   total = weight[:, 0]
   sure = jnp.where(total > 0, total / (total + config.weight_half), 0)
-  occupied = table.as_float(state.occupied)
-  free = table.as_float(state.free)
+  occupied = sums.as_float(state.occupied)
+  free = sums.as_float(state.free)
   total = occupied[:, 1]
   generated = jnp.clip(occupied[:, 2] / jnp.maximum(total, 1), 0, 1)
   made = jnp.round(15 * generated).astype(jnp.uint32)

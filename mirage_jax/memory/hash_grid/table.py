@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from mirage_jax import sharding
-from mirage_jax.arrays import Array, Bool, Float
-from mirage_jax.memory.tables import accumulators, sharded
-from mirage_jax.memory.tables.accumulators import Wide
+from mirage_jax.arrays import Array, Float
+from mirage_jax.memory.contract import MemoryState, check_features
+from mirage_jax.memory.tables import accumulators, sharded, sums
+from mirage_jax.memory.tables.sums import Sums
 
 WEIGHT = 63  # the largest weight of a point
 LARGEST = 255 * WEIGHT  # ... times the largest feature or position
@@ -19,30 +20,24 @@ OCCUPIED = 3  # columns: recent, all, generated
 FREE = 2  # columns: recent, all
 BITS = {'features': 48, 'geometry': 48, 'occupied': 40, 'free': 40}
 
-Sums = Wide | Array
-
 
 @flax.struct.dataclass
-class HashGridState:
+class HashGridState(MemoryState):
   """Sums of everything written; float32 `[e, c]`, or `Wide` if exact.
 
   Attributes:
-    frame: `[4, 4]` world_from_scene.
     features: weighted features, one column each.
     geometry: weighted position (3) and weight.
     occupied: recent, all and generated weight of the evidence levels (they
       come first; what is not recent is older).
     free: recent and all weight of empty space, rows of their own: there is
       more of it than of surfaces, and it would drown them.
-    overflow: whether any exact sum ever left its range.
   """
 
-  frame: Float[Array, '*b 4 4']
   features: Sums
   geometry: Sums
   occupied: Sums
   free: Sums
-  overflow: Bool[Array, '*b']
 
 
 def check_config(config) -> None:
@@ -70,10 +65,7 @@ def check_config(config) -> None:
       f'free_entries is {config.free_entries}; expected one number for each '
       f'of the {config.evidence_levels} evidence levels'
     )
-  if config.features < 3:
-    raise ValueError(
-      f'features is {config.features}; at least 3, the first are rgb'
-    )
+  check_features(config.features)
 
 
 def free_rows(config) -> tuple[int, ...]:
@@ -100,19 +92,17 @@ def shapes(config) -> dict[str, tuple[int, int]]:
 
 def init(config, frame: Float[Array, '4 4']) -> HashGridState:
   """An empty state with the axes `frame` (world_from_scene)."""
-  sums = {
-    name: accumulators.zeros(*shape, BITS[name])
-    if config.exact
-    else jnp.zeros(shape, jnp.float32)
+  tables = {
+    name: sums.empty(*shape, config.exact, BITS[name])
     for name, shape in shapes(config).items()
   }
   if config.sharded:
     lay = lambda x: sharding.constrain(x, 'entries', None)
-    sums = jax.tree.map(lay, sums)
+    tables = jax.tree.map(lay, tables)
   return HashGridState(
     frame=jnp.asarray(frame, jnp.float32),
     overflow=jnp.zeros((), bool),
-    **sums,
+    **tables,
   )
 
 
@@ -123,15 +113,10 @@ def specs() -> Any:
   return HashGridState(**where)
 
 
-def as_float(sums: Sums) -> Float[Array, 'e c']:
-  """The sums as float32, whatever they are kept in."""
-  return accumulators.to_float(sums) if isinstance(sums, Wide) else sums
-
-
 def total_weight(config, state: HashGridState) -> Float[Array, 'e']:
   """Occupied evidence of every row."""
   del config
-  return as_float(state.geometry)[:, 3]
+  return sums.as_float(state.geometry)[:, 3]
 
 
 def advance(config, state: HashGridState) -> HashGridState:

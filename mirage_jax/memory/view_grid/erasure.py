@@ -13,8 +13,9 @@ import numpy as np
 from mirage_jax.arrays import Bool, Float, Int
 from mirage_jax.memory.regions import Erased, Region, check_region
 from mirage_jax.memory.tables.accumulators import Wide
+from mirage_jax.memory.tables.sums import as_float
 from mirage_jax.memory.view_grid import peeling, table
-from mirage_jax.memory.view_grid.table import ViewGridState, Views
+from mirage_jax.memory.view_grid.table import ViewCells, ViewGridState
 
 FULLEST = 0.7  # entries a row up to which all can be told apart
 THINNED = 0.5  # entries a row that are left when views are erased
@@ -45,7 +46,7 @@ def forget_region(config, state: ViewGridState, region: Region):
   return state, Erased(int(touched.sum() + lost), int(elsewhere))
 
 
-def make_room(config, state: ViewGridState, points: int) -> ViewGridState:
+def reserve(config, state: ViewGridState, points: int) -> ViewGridState:
   """Erases whole view cells if `points` more might not be told apart.
 
   What stays is spread as widely as can be: places are kept that are far from
@@ -67,7 +68,7 @@ def make_room(config, state: ViewGridState, points: int) -> ViewGridState:
 
 
 def _spread(
-  config, views: Views, sizes: Int[np.ndarray, 'v'], most: float
+  config, views: ViewCells, sizes: Int[np.ndarray, 'v'], most: float
 ) -> Bool[np.ndarray, 'v']:
   """View cells of at most so many entries, farthest from the others first."""
   left = views.held & (sizes > 0)
@@ -82,7 +83,7 @@ def _spread(
   return kept
 
 
-def _distance(config, views: Views, at: int) -> Float[np.ndarray, 'v']:
+def _distance(config, views: ViewCells, at: int) -> Float[np.ndarray, 'v']:
   """Metres plus radians between view cells, as readings count them."""
   metres = np.linalg.norm(views.position - views.position[at], axis=-1)
   angle = np.arccos(np.clip(views.forward @ views.forward[at], -1, 1))
@@ -94,8 +95,8 @@ def _distance(config, views: Views, at: int) -> Float[np.ndarray, 'v']:
 def _everything(config, state):
   """All that the state still knows: views, surfels, and how they are read."""
   views = table.view_cells(config, state)
-  sums = table.as_float(state.entries)
-  plan = peeling.make_plan(config, views, sums[:, : peeling.NAMING])
+  total = as_float(state.entries)
+  plan = peeling.make_plan(config, views, total[:, : peeling.NAMING])
   return views, peeling.surfels(config, state, views), plan
 
 

@@ -8,15 +8,21 @@ all the laws of a memory; `view_peeling` says how entries are told apart.
 """
 
 import dataclasses
-from typing import Any
+from typing import ClassVar
 
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.geometry.cameras import Cameras
-from mirage_jax.memory.contract import Memory, Readout, check_alike
+from mirage_jax.memory.contract import (
+  Law,
+  Memory,
+  Observed,
+  Readout,
+  Views,
+  check_features,
+)
 from mirage_jax.memory.regions import Erased, Region
-from mirage_jax.memory.tables import accumulators
+from mirage_jax.memory.tables import sums
 from mirage_jax.memory.view_grid import erasure, keys, splatting
 from mirage_jax.memory.view_grid import table as tables
 from mirage_jax.memory.view_grid.keys import ViewObservation
@@ -78,6 +84,8 @@ class ViewGrid(Memory):
   older_distance: float = 1.0
   lookup: str = 'plain'
   confidence: tuple[float, float, float, float] = (-4.23, -0.39, 5.33, -1.0)
+  claims: ClassVar[frozenset[Law]] = frozenset(Law)
+  from_layout: ClassVar[tuple[str, ...]] = ('features', 'exact')
 
   def __post_init__(self):
     if self.entries < 1 or self.entries % self.choices:
@@ -85,28 +93,27 @@ class ViewGrid(Memory):
         f'entries is {self.entries}; expected a multiple of '
         f'choices, {self.choices}'
       )
-    if self.features < 3:
-      raise ValueError(
-        f'features is {self.features}; at least 3, the first are rgb'
-      )
+    check_features(self.features)
+
+  @property
+  def tolerance(self) -> float:
+    """Float sums are rounded."""
+    return 0.0 if self.exact else 1e-4
+
+  @property
+  def uses_kernel(self) -> bool:
+    """True if `lookup` is a kernel's."""
+    return self.lookup != 'plain'
 
   def init(self, frame: Float[Array, '4 4']) -> ViewGridState:
     """An empty memory; `frame` (world_from_scene) gives its axes."""
     return tables.init(self, frame)
 
   def observe(
-    self,
-    state: ViewGridState,
-    cameras: Cameras,
-    depth_m: Float[Array, 't h w'],
-    features: Float[Array, 't h w f'],
-    weight: Float[Array, 't h w'],
-    generated: bool = False,
+    self, state: ViewGridState, observed: Observed
   ) -> ViewObservation:
-    """Points of posed depth images, sorted into bins of their view cells."""
-    return keys.observe(
-      self, state, cameras, depth_m, features, weight, generated
-    )
+    """Quantises posed depth images into points of their view cells' bins."""
+    return keys.observe(self, state, observed)
 
   def write(
     self, state: ViewGridState, observation: ViewObservation
@@ -114,25 +121,13 @@ class ViewGrid(Memory):
     """Adds an observation: `choices` rows for each of its points."""
     return tables.write(self, state, observation, 1)
 
-  def read(
-    self, state: ViewGridState, cameras: Cameras, height: int, width: int
-  ) -> Readout:
-    """What is known of the views `[t]`."""
-    return splatting.read(self, state, cameras, height, width)
+  def read(self, state: ViewGridState, views: Views) -> Readout:
+    """Renders the views `[t]` by splatting."""
+    return splatting.read(self, state, views)
 
   def merge(self, first: ViewGridState, second: ViewGridState) -> ViewGridState:
     """What both have seen; refuses other frames or layouts (ValueError)."""
-    check_alike(first, second)
-    overflow = first.overflow | second.overflow
-    sums: dict[str, Any] = {}
-    for name in ('entries', 'views'):
-      one, other = getattr(first, name), getattr(second, name)
-      if self.exact:
-        sums[name], over = accumulators.merge(one, other)
-        overflow = overflow | over
-      else:
-        sums[name] = one + other
-    return dataclasses.replace(first, overflow=overflow, **sums)
+    return sums.merge(first, second, ('entries', 'views'))
 
   def forget(
     self, state: ViewGridState, observation: ViewObservation
@@ -150,9 +145,9 @@ class ViewGrid(Memory):
     """
     return erasure.forget_region(self, state, region)
 
-  def make_room(self, state: ViewGridState, points: int) -> ViewGridState:
+  def reserve(self, state: ViewGridState, points: int) -> ViewGridState:
     """Erases whole view cells if `points` more might not be told apart."""
-    return erasure.make_room(self, state, points)
+    return erasure.reserve(self, state, points)
 
   def advance(self, state: ViewGridState) -> ViewGridState:
     """Makes recent entries older; what is written after hides them."""
@@ -161,5 +156,5 @@ class ViewGrid(Memory):
   def load_factor(self, state: ViewGridState) -> Float[Array, 'l']:
     """Entries a row, and the share of view slots in use."""
     load = tables.num_entries(self, state) / self.entries
-    used = (tables.as_float(state.views)[:, 0] > 0).mean()
+    used = (sums.as_float(state.views)[:, 0] > 0).mean()
     return jnp.stack([load, used])

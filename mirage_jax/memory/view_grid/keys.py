@@ -14,6 +14,9 @@ import jax.numpy as jnp
 from mirage_jax.arrays import Array, Bool, Float, Int, UInt32
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.contraction import contract, uncontract
+from mirage_jax.memory.contract import Observed, check_shapes
+from mirage_jax.memory.tables.hashing import mix
+from mirage_jax.memory.tables.sums import quantise_features
 
 WEIGHTS = 4  # weights of points are 1 ... 4 integers
 HEADING = 127  # a unit vector in integers
@@ -43,17 +46,6 @@ class ViewObservation:
 def largest(config) -> int:
   """The largest number in a row of an exact grid, but for its weight."""
   return max(round(2 * config.radius_m / config.unit_m), config.views, 255)
-
-
-def mix(*words: Array) -> Array:
-  """A uint32 hash of integer arrays (the finaliser of MurmurHash3)."""
-  hashed = jnp.uint32(0x9E3779B9)
-  for word in words:
-    hashed = (hashed ^ word.astype(jnp.uint32)) * jnp.uint32(0x85EBCA6B)
-    hashed = hashed ^ (hashed >> 15)
-    hashed = hashed * jnp.uint32(0xC2B2AE35)
-    hashed = hashed ^ (hashed >> 13)
-  return hashed
 
 
 def rows_of(config, key: UInt32[Array, 'p'], choice: int) -> Int[Array, 'p']:
@@ -120,15 +112,16 @@ def bin_key(
   return mix(view, *(x.astype(jnp.int32) for x in (row, column, shell)))
 
 
-def observe(
-  config, state, cameras, depth_m, features, weight, generated
-) -> ViewObservation:
+def observe(config, state, observed: Observed) -> ViewObservation:
   """Quantises posed depth images; see `ViewGrid.observe`."""
-  local = pinhole.relative_to(cameras, state.frame)
-  local, depth_m, weight = jax.lax.stop_gradient((local, depth_m, weight))
+  check_shapes(config.features, observed)
+  local = pinhole.relative_to(observed.cameras, state.frame)
+  local, depth_m, weight = jax.lax.stop_gradient(
+    (local, observed.depth_m, observed.weight)
+  )
   position = jnp.round(local.world_from_camera[:, :3, 3] / config.unit_m)
   forward = jnp.round(local.world_from_camera[:, :3, 2] * HEADING)
-  made = jnp.full(position.shape[:1], bool(generated))
+  made = jnp.full(position.shape[:1], observed.generated)
   view, centre = view_key(config, position, forward, made)
   slot = (view % jnp.uint32(config.views)).astype(jnp.int32)
   points = pinhole.unproject(local, depth_m)  # [t, h, w, 3]
@@ -143,18 +136,11 @@ def observe(
   return ViewObservation(
     key=bin_key(config, each(view), relative),
     content=jnp.concatenate([slots, relative.astype(jnp.int32)], axis=1),
-    features=_quantise_features(config, features),
+    features=quantise_features(observed.features, config.exact),
     weight=jnp.where(weight > 0, units, 0).astype(jnp.int32).reshape(-1),
     view_slot=slot,
     view_content=_view_content(position, forward, made),
   )
-
-
-def _quantise_features(config, features):
-  rows = features.reshape(-1, config.features)
-  if not config.exact:
-    return rows
-  return jnp.round((jnp.clip(rows, -1, 1) + 1) * 127.5).astype(jnp.int32)
 
 
 def _view_content(position, forward, made):

@@ -16,11 +16,12 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, Int
 from mirage_jax.geometry.contraction import uncontract
+from mirage_jax.memory.tables import sums
 from mirage_jax.memory.tables.first_true import first_true
 from mirage_jax.memory.tables.vmem import Table, make_table, make_taker
 from mirage_jax.memory.view_grid import keys as view_bins
 from mirage_jax.memory.view_grid import table as view_tables
-from mirage_jax.memory.view_grid.table import COLUMNS, RECENT, WHOLE, Views
+from mirage_jax.memory.view_grid.table import COLUMNS, RECENT, WHOLE, ViewCells
 
 PARTS = 16  # of the table; one of them is peeled at most in a round
 NAMING = 5  # columns that name an entry: weight, slot, position
@@ -65,18 +66,20 @@ class Surfels:
   recent: Bool[Array, 'e']
 
 
-def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
+def surfels(
+  config, state: view_tables.ViewGridState, views: ViewCells
+) -> Surfels:
   """Everything that the state still knows; gradients reach its features."""
-  sums = view_tables.as_float(state.entries)
-  naming = jax.lax.stop_gradient(sums[:, :NAMING])
+  total = sums.as_float(state.entries)
+  naming = jax.lax.stop_gradient(total[:, :NAMING])
   plan = make_plan(config, views, naming)
-  rest = take_out(config, sums[:, NAMING:], plan)[0]
+  rest = take_out(config, total[:, NAMING:], plan)[0]
   known = _in_rows(config, plan, plan.naming)
   held, slot, relative, _ = _means(config, views, known)
   relative = uncontract(relative * config.unit_m, config.radius_m)
   features = rest[:, COLUMNS - NAMING :] / jnp.maximum(known[:, :1], 0.5)
   if config.exact:
-    features = features / 127.5 - 1
+    features = sums.unquantise(features)
   (centre,) = make_taker((views.centre,), config.lookup)(slot)
   return Surfels(
     held=held,
@@ -89,7 +92,7 @@ def surfels(config, state: view_tables.ViewGridState, views: Views) -> Surfels:
   )
 
 
-def make_plan(config, views: Views, naming: Float[Array, 'e n']) -> Plan:
+def make_plan(config, views: ViewCells, naming: Float[Array, 'e n']) -> Plan:
   """Which rows to read in which round, from the naming columns.
 
   A round takes out a part of what it could, so that scatters stay small, and
@@ -155,7 +158,7 @@ def _all_rows(config, key):
   )
 
 
-def _means(config, views: Views, sums: Float[Array, 'e c']):
+def _means(config, views: ViewCells, sums: Float[Array, 'e c']):
   """Slot, relative position and key of rows, if each held one entry alone."""
   mean = sums / jnp.maximum(sums[:, :1], 0.5)
   slot = jnp.round(mean[:, 1])
@@ -170,7 +173,7 @@ def _means(config, views: Views, sums: Float[Array, 'e c']):
   return held, slot, relative, key
 
 
-def _alone(config, views: Views, sums, at: Int[Array, 'r']):
+def _alone(config, views: ViewCells, sums, at: Int[Array, 'r']):
   """Whether the rows `at`, with these sums, hold one entry alone; its key."""
   held, _, _, key = _means(config, views, sums)
   part = at // (config.entries // config.choices)

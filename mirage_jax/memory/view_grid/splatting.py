@@ -16,7 +16,7 @@ from mirage_jax.arrays import Array, Float, Int
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.contraction import contract, uncontract
-from mirage_jax.memory.contract import Readout
+from mirage_jax.memory.contract import Readout, Views
 from mirage_jax.memory.tables.first_true import first_true
 from mirage_jax.memory.tables.vmem import make_table, make_taker
 from mirage_jax.memory.view_grid import peeling, table
@@ -25,11 +25,12 @@ ORDER_BITS = 31  # of the rank of a view cell, and of a depth within it
 FAINTEST = -60.0  # exponents below give nothing in float32
 
 
-def read(config, state, cameras: Cameras, height: int, width: int) -> Readout:
-  """What the state shows of cameras `[t]`; see `ViewGrid.read`."""
-  local = pinhole.relative_to(cameras, state.frame)
-  views = table.view_cells(config, state)
-  surfels = peeling.surfels(config, state, views)
+def read(config, state, views: Views) -> Readout:
+  """Renders views `[t]`; see `ViewGrid.read`."""
+  height, width = views.height, views.width
+  local = pinhole.relative_to(views.cameras, state.frame)
+  cells = table.view_cells(config, state)
+  surfels = peeling.surfels(config, state, cells)
   take = make_taker(
     (
       jnp.where(surfels.held, _aged_slot(config, surfels) + 1, 0),
@@ -42,7 +43,7 @@ def read(config, state, cameras: Cameras, height: int, width: int) -> Readout:
   )
   lost = jnp.where(state.overflow, jnp.nan, 1.0)
   readout = jax.lax.map(
-    lambda camera: draw(config, views, surfels, take, camera, height, width),
+    lambda camera: draw(config, cells, surfels, take, camera, height, width),
     local,
   )
   return jax.tree.map(lambda x: x * lost, readout)

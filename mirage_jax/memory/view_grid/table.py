@@ -12,8 +12,10 @@ import jax
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Bool, Float, UInt32
-from mirage_jax.memory.tables import accumulators
+from mirage_jax.memory.contract import MemoryState
+from mirage_jax.memory.tables import accumulators, sums
 from mirage_jax.memory.tables.accumulators import Wide
+from mirage_jax.memory.tables.sums import Sums
 from mirage_jax.memory.tables.vmem import make_table
 from mirage_jax.memory.view_grid import keys
 
@@ -22,29 +24,23 @@ COLUMNS = 6  # weight, slot, position (3), recent weight; features follow
 VIEW_COLUMNS = 8  # count, position (3), forward (3), generated
 WHOLE = 0.02  # how far a mean may be from the whole number that it is
 
-Sums = Wide | Array
-
 
 @flax.struct.dataclass
-class ViewGridState:
+class ViewGridState(MemoryState):
   """Sums of everything written; float32 `[e, c]`, or `Wide` if exact.
 
   Attributes:
-    frame: `[4, 4]` world_from_scene.
     entries: weight, weighted slot and position, recent weight, and weighted
       features.
     views: the cameras of each view cell.
-    overflow: whether any exact sum ever left its range.
   """
 
-  frame: Float[Array, '*b 4 4']
   entries: Sums
   views: Sums
-  overflow: Bool[Array, '*b']
 
 
 @flax.struct.dataclass
-class Views:
+class ViewCells:
   """View cells by slot, `v` of them.
 
   Attributes:
@@ -66,28 +62,17 @@ class Views:
 
 def init(config, frame: Float[Array, '4 4']) -> ViewGridState:
   """An empty state with the axes `frame` (world_from_scene)."""
-
-  def empty(rows, columns):
-    if config.exact:
-      return accumulators.zeros(rows, columns)
-    return jnp.zeros((rows, columns), jnp.float32)
-
   return ViewGridState(
     frame=jnp.asarray(frame, jnp.float32),
-    entries=empty(config.entries, COLUMNS + config.features),
-    views=empty(config.views, VIEW_COLUMNS),
+    entries=sums.empty(config.entries, COLUMNS + config.features, config.exact),
+    views=sums.empty(config.views, VIEW_COLUMNS, config.exact),
     overflow=jnp.zeros((), bool),
   )
 
 
-def as_float(sums: Sums) -> Float[Array, 'e c']:
-  """The sums as float32, whatever they are kept in."""
-  return accumulators.to_float(sums) if isinstance(sums, Wide) else sums
-
-
 def num_entries(config, state: ViewGridState) -> Float[Array, '']:
   """How many entries there are, by the share of rows that are empty."""
-  empty = (as_float(state.entries)[:, 0] == 0).mean()
+  empty = (sums.as_float(state.entries)[:, 0] == 0).mean()
   load = -jnp.log(jnp.maximum(empty, 1 / config.entries)) / config.choices
   return load * config.entries
 
@@ -121,36 +106,36 @@ def write(config, state: ViewGridState, observation, sign: int):
   )
 
 
-def _add(config, sums: Sums, rows, values, largest: int):
+def _add(config, table: Sums, rows, values, largest: int):
   """Sums with each value added to its rows, and whether any left its range.
 
   Args:
     config: settings of the grid.
-    sums: `[e, c]`.
+    table: `[e, c]`.
     rows: `[k, p]`, all different for one value.
     values: `[p, c]`, of at most `largest`.
     largest: see above.
   """
-  if not isinstance(sums, Wide):
-    return _scatter(config, sums, rows, values), jnp.zeros((), bool)
+  if not isinstance(table, Wide):
+    return _scatter(config, table, rows, values), jnp.zeros((), bool)
   overflow = jnp.zeros((), bool)
   for part in accumulators.pieces(rows.shape[1], largest):
-    delta = jnp.zeros(sums.low.shape, jnp.int32)
+    delta = jnp.zeros(table.low.shape, jnp.int32)
     delta = _scatter(config, delta, rows[:, part], values[part])
-    sums, over = accumulators.add(sums, delta)
+    table, over = accumulators.add(table, delta)
     overflow = overflow | over
-  return sums, overflow
+  return table, overflow
 
 
-def _scatter(config, sums: Array, rows, values):
-  return make_table(sums, config.lookup).add(rows, values).unpack()
+def _scatter(config, table: Array, rows, values):
+  return make_table(table, config.lookup).add(rows, values).unpack()
 
 
-def view_cells(config, state: ViewGridState) -> Views:
+def view_cells(config, state: ViewGridState) -> ViewCells:
   """The view cells that the state has seen, by slot."""
-  sums = as_float(state.views)
-  count = sums[:, :1]
-  mean = sums / jnp.maximum(count, 1)
+  total = sums.as_float(state.views)
+  count = total[:, :1]
+  mean = total / jnp.maximum(count, 1)
   position, forward = mean[:, 1:4], mean[:, 4:7]
   generated = mean[:, 7] > 0.5
   key, centre = keys.view_key(config, position, forward, generated)
@@ -158,7 +143,7 @@ def view_cells(config, state: ViewGridState) -> Views:
   alone = (mean[:, 7] < WHOLE) | (mean[:, 7] > 1 - WHOLE)
   held = (count[:, 0] > 0.5) & alone & (slot == jnp.arange(config.views))
   length = jnp.linalg.norm(forward, axis=1, keepdims=True)
-  return Views(
+  return ViewCells(
     position=position * config.unit_m,
     forward=forward / jnp.maximum(length, 1),
     centre=centre,

@@ -65,8 +65,8 @@ def test_any_bit_tells_rows_apart():
 
 def test_capacity_doubles_until_it_is_enough():
   state = holding(1, 2, capacity=4)
-  assert growing.make_room(state, 2) is state
-  larger = growing.make_room(state, 15)
+  assert growing.reserve(state, 2) is state
+  larger = growing.reserve(state, 15)
   assert larger.capacity == 32 and larger.rows['x'][:3].tolist() == [1, 2, 0]
   both = growing.merge(state, holding(5, capacity=4))
   assert both.rows['x'].tolist() == [1, 2, 5, 0, 0, 0, 0, 0]

@@ -1,6 +1,7 @@
 """Laws of the hash grid: section 4 of the design."""
 
 import dataclasses
+import functools
 
 import chex
 import jax
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.memory.contract import Observed, Views
 from mirage_jax.memory.hash_grid import table
 from mirage_jax.memory.hash_grid.grid import HashGrid
 from mirage_jax.memory.tables import accumulators
+from mirage_jax.memory.tables.sums import as_float
 
 SIZE = 16
 FLOAT = HashGrid(
@@ -50,20 +53,16 @@ def observe(memory, cameras, depth, seed=0, colour=None, generated=False):
   features = jax.random.uniform(jax.random.key(seed), shape) * 2 - 1
   if colour is not None:
     features = jnp.broadcast_to(jnp.asarray(colour, jnp.float32), shape)
-  return memory.observe(
-    memory.init(jnp.eye(4)),
-    cameras,
-    depth,
-    features,
-    jnp.ones(depth.shape),
-    generated,
+  observed = Observed.still(
+    cameras, depth, features, jnp.ones(depth.shape), generated
   )
+  return memory.observe(memory.init(jnp.eye(4)), observed)
 
 
 def random_observation(memory, seed):
   """A view of random depths from a random place."""
   rng = np.random.default_rng(seed)
-  depth = jnp.asarray(rng.uniform(0.5, 4.0, (1, SIZE, SIZE)), jnp.float32)
+  depth = jnp.asarray(rng.uniform(0.5, 4.0, (1)), jnp.float32)
   return observe(
     memory, view(rng.uniform(-1, 1), rng.uniform(-3, 3)), depth, seed
   )
@@ -71,7 +70,12 @@ def random_observation(memory, seed):
 
 write = jax.jit(HashGrid.write, static_argnums=0)
 forget = jax.jit(HashGrid.forget, static_argnums=0)
-read = jax.jit(HashGrid.read, static_argnums=(0, 3, 4))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def read(memory, state, cameras):
+  """The views of SIZE x SIZE pixels."""
+  return memory.read(state, Views.still(cameras))
 
 
 def written(memory, *observations):
@@ -152,10 +156,10 @@ def test_writes_are_local():
 
 @pytest.mark.parametrize('memory', [FLOAT, EXACT, FAR])
 def test_nothing_seen_is_nothing_claimed(memory):
-  readout = read(memory, memory.init(jnp.eye(4)), view(), SIZE, SIZE)
+  readout = read(memory, memory.init(jnp.eye(4)), view())
   assert readout.opacity.max() < 1e-3 and readout.confidence.max() < 1e-3
   state = written(memory, observe(memory, view(), wall()))
-  behind = read(memory, state, view(turn=np.pi), SIZE, SIZE)
+  behind = read(memory, state, view(turn=np.pi))
   assert behind.opacity.max() < 1e-3 and behind.confidence.max() < 1e-3
 
 
@@ -163,7 +167,7 @@ def test_nothing_seen_is_nothing_claimed(memory):
 def test_constant_colour_reads_back(memory):
   colour = (0.6, -0.2, 0.2)
   state = written(memory, observe(memory, view(), wall(), colour=colour))
-  readout = read(memory, state, view(), SIZE, SIZE)
+  readout = read(memory, state, view())
   seen = np.asarray(readout.opacity > 0.5)
   assert seen.mean() > 0.9
   error = np.abs(np.asarray(readout.rgb) - np.array(colour))[seen]
@@ -178,10 +182,10 @@ def test_free_space_removes_what_has_vanished():
   state = EXACT.advance(written(EXACT, *before))
   for observation in after:
     state = write(EXACT, state, observation)
-  depth = read(EXACT, state, view(), SIZE, SIZE).depth_m[0, 6:10, 6:10]
+  depth = read(EXACT, state, view()).depth_m[0, 6:10, 6:10]
   assert np.median(depth) > 2.7
   never_moved_on = written(EXACT, *before, *after)
-  depth = read(EXACT, never_moved_on, view(), SIZE, SIZE).depth_m
+  depth = read(EXACT, never_moved_on, view()).depth_m
   assert np.median(depth[0, 6:10, 6:10]) < 2.0
 
 
@@ -196,22 +200,23 @@ def test_generated_counts_less_and_apart():
   state = EXACT.init(jnp.eye(4))
   cameras, depth = view(), wall()
   args = (cameras, depth, jnp.ones((*depth.shape, 3)), jnp.ones(depth.shape))
-  seen = EXACT.observe(state, *args)
-  made = EXACT.observe(state, *args, generated=True)
-  known = EXACT.observe(write(EXACT, state, seen), *args, generated=True)
+  true, made_up = Observed.still(*args), Observed.still(*args, generated=True)
+  seen = EXACT.observe(state, true)
+  made = EXACT.observe(state, made_up)
+  known = EXACT.observe(write(EXACT, state, seen), made_up)
   assert made.weight.sum() < seen.weight.sum()
   assert known.weight.sum() < 0.5 * made.weight.sum()
   assert made.free_weight.sum() < seen.free_weight.sum()
-  columns = table.as_float(write(EXACT, state, made).occupied)
+  columns = as_float(write(EXACT, state, made).occupied)
   np.testing.assert_array_equal(columns, np.repeat(columns[:, :1], 3, 1))
-  sure = read(EXACT, write(EXACT, state, seen), cameras, SIZE, SIZE)
-  unsure = read(EXACT, write(EXACT, state, made), cameras, SIZE, SIZE)
+  sure = read(EXACT, write(EXACT, state, seen), cameras)
+  unsure = read(EXACT, write(EXACT, state, made), cameras)
   assert unsure.confidence.mean() < sure.confidence.mean()
 
 
 def test_exact_and_float_read_alike():
   readouts = [
-    read(m, written(m, observe(m, view(), wall())), view(0.1), SIZE, SIZE)
+    read(m, written(m, observe(m, view(), wall())), view(0.1))
     for m in (FLOAT, EXACT)
   ]
   chex.assert_trees_all_close(*readouts, atol=0.02)
@@ -223,9 +228,10 @@ def test_gradients_reach_the_features_only():
   def shown(features, depth):
     weight = jnp.ones(depth.shape)
     state = FEATURES.init(jnp.eye(4))
-    observation = FEATURES.observe(state, view(), depth, features, weight)
+    observed = Observed.still(view(), depth, features, weight)
+    observation = FEATURES.observe(state, observed)
     state = FEATURES.write(state, observation)
-    readout = FEATURES.read(state, view(), SIZE, SIZE)
+    readout = FEATURES.read(state, Views.still(view(), SIZE, SIZE))
     return (
       readout.features.sum()
       + readout.depth_m.sum()
@@ -241,12 +247,12 @@ def test_gradients_reach_the_features_only():
 
 def test_no_depth_or_no_weight_is_not_written():
   empty = EXACT.init(jnp.eye(4))
-  none = observe(EXACT, view(), jnp.zeros((1, SIZE, SIZE)))
+  none = observe(EXACT, view(), jnp.zeros(1))
   chex.assert_trees_all_equal(write(EXACT, empty, none), empty)
   depth = wall()
-  dynamic = EXACT.observe(
-    empty, view(), depth, jnp.ones((*depth.shape, 3)), jnp.zeros(depth.shape)
-  )
+  ones = jnp.ones((*depth.shape, 3))
+  observed = Observed.still(view(), depth, ones, jnp.zeros(depth.shape))
+  dynamic = EXACT.observe(empty, observed)
   chex.assert_trees_all_equal(write(EXACT, empty, dynamic), empty)
 
 
@@ -286,8 +292,8 @@ def test_overflow_is_never_silent():
   state = write(EXACT, state, observe(EXACT, view(), wall()))
   assert state.overflow
   with pytest.raises(ValueError, match='left its range'):
-    EXACT.read(state, view(), SIZE, SIZE)
-  assert np.isnan(read(EXACT, state, view(), SIZE, SIZE).opacity).all()
+    EXACT.read(state, Views.still(view(), SIZE, SIZE))
+  assert np.isnan(read(EXACT, state, view()).opacity).all()
   other = EXACT.merge(EXACT.init(jnp.eye(4)), state)
   assert other.overflow
 
@@ -321,9 +327,10 @@ def test_images_that_do_not_belong_together_are_refused():
   ones = jnp.ones((1, SIZE, SIZE, 3))
   two = jax.tree.map(lambda x: jnp.concatenate([x, x]), view())
   with pytest.raises(ValueError, match='one camera a frame'):
-    FLOAT.observe(state, two, depth, ones, depth)
+    FLOAT.observe(state, Observed.still(two, depth, ones, depth))
   with pytest.raises(ValueError, match='features are'):
-    FLOAT.observe(state, view(), depth, ones[..., :1].repeat(4, -1), depth)
+    four = ones[..., :1].repeat(4, -1)
+    FLOAT.observe(state, Observed.still(view(), depth, four, depth))
 
 
 def test_load_is_the_share_of_rows_in_use():

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from mirage_jax import sharding
+from mirage_jax.memory.contract import Views
 from mirage_jax.memory.hash_grid.grid import HashGrid
+from mirage_jax.memory.laws import make_observed
 from mirage_jax.memory.tables import sharded
-from tests.memory.posed_views import make_views
 
 WHOLE = HashGrid(
   cell_m=(0.4, 0.1),
@@ -37,11 +38,11 @@ def remember(memory, seeds=(0, 1), forgotten=()):
   def play(views):
     state = memory.init(jnp.eye(4))
     for sign, seed in [(1, s) for s in seeds] + [(-1, s) for s in forgotten]:
-      what = memory.observe(state, *views[seed])
+      what = memory.observe(state, views[seed])
       state = (memory.write if sign > 0 else memory.forget)(state, what)
-    return state, memory.read(state, views[0][0], *SIZE)
+    return state, memory.read(state, Views.still(views[0].cameras, *SIZE))
 
-  return play({seed: make_views(seed) for seed in seeds})
+  return play({seed: make_observed(seed) for seed in seeds})
 
 
 @pytest.mark.parametrize('count, forgotten', [(2, ()), (8, (1,))])
@@ -70,26 +71,26 @@ def test_an_overflow_in_one_part_is_known_to_all():
         low=low.at[row].set(2**32 - 1), high=high.at[row].set(127)
       )
     )
-    what = memory.observe(state, *make_views(0))
+    what = memory.observe(state, make_observed(0))
     assert not state.overflow
     assert jax.jit(in_parts(memory).write)(full, what).overflow
 
 
 def test_gradients_of_many_scenes_reach_what_was_written():
-  cameras, depth, features, weight = jax.tree.map(
-    lambda *x: jnp.stack(x), make_views(0), make_views(1)
+  both = jax.tree.map(
+    lambda *x: jnp.stack(x), make_observed(0), make_observed(1)
   )
 
   def gradient(memory):
     def loss(features):
-      def each(cameras, depth, features, weight):
+      def each(observed):
         state = memory.init(jnp.eye(4))
-        what = memory.observe(state, cameras, depth, features, weight)
-        return memory.read(memory.write(state, what), cameras, *SIZE).rgb
+        state = memory.write(state, memory.observe(state, observed))
+        return memory.read(state, Views.still(observed.cameras, *SIZE)).rgb
 
-      return (jax.vmap(each)(cameras, depth, features, weight) ** 2).sum()
+      return (jax.vmap(each)(both.replace(features=features)) ** 2).sum()
 
-    return jax.jit(jax.grad(loss))(features)
+    return jax.jit(jax.grad(loss))(both.features)
 
   expected = gradient(WHOLE)
   with jax.set_mesh(sharding.make_mesh(data=2, model=4)):
@@ -101,7 +102,7 @@ def test_gradients_of_many_scenes_reach_what_was_written():
 def test_without_a_mesh_there_is_one_part():
   assert sharded.num_parts() == 1
   state = in_parts(WHOLE).init(jnp.eye(4))
-  what = WHOLE.observe(state, *make_views(0))
+  what = WHOLE.observe(state, make_observed(0))
   chex.assert_trees_all_equal(
     in_parts(WHOLE).write(state, what), WHOLE.write(state, what)
   )

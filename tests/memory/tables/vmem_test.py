@@ -10,9 +10,10 @@ import pytest
 from jax.experimental import pallas
 
 from mirage_jax import sharding
+from mirage_jax.memory.contract import Views
+from mirage_jax.memory.laws import make_observed
 from mirage_jax.memory.tables import vmem
 from mirage_jax.memory.view_grid.grid import ViewGrid
-from tests.memory.posed_views import make_views
 
 
 @pytest.fixture(autouse=True)
@@ -132,18 +133,14 @@ def test_an_unknown_kernel_is_told():
 
 @pytest.mark.slow
 def test_a_view_grid_reads_the_same_by_the_kernel():
-  cameras, *seen = make_views()
+  observed = make_observed()
+  views = Views.still(observed.cameras, 8, 10)
   grid = ViewGrid(entries=3 * 1024, rounds=4, views=64, visible=1024)
   results = []
   for kernel in vmem.KERNELS:
     memory = dataclasses.replace(grid, lookup=kernel)
     state = memory.init(jnp.eye(4))
-    state = memory.write(state, memory.observe(state, cameras, *seen))
-    results.append(
-      (
-        state,
-        jax.jit(memory.read, static_argnums=(2, 3))(state, cameras, 8, 10),
-      )
-    )
+    state = memory.write(state, memory.observe(state, observed))
+    results.append((state, jax.jit(memory.read)(state, views)))
   jax.tree.map(np.testing.assert_array_equal, *results)
   assert results[0][1].opacity.mean() > 0.5

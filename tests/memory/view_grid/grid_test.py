@@ -8,12 +8,14 @@ import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mirage_jax.geometry.cameras import Cameras
+from mirage_jax.memory.contract import Observed, Views
+from mirage_jax.memory.laws import make_observed
 from mirage_jax.memory.regions import Box, Sphere
+from mirage_jax.memory.tables.sums import as_float
 from mirage_jax.memory.view_grid import erasure, peeling, table
 from mirage_jax.memory.view_grid import keys as view_bins
 from mirage_jax.memory.view_grid.grid import ViewGrid
 from mirage_jax.memory.view_grid.table import RECENT
-from tests.memory.posed_views import make_views
 
 GRID = ViewGrid(
   entries=3 * 2**10,
@@ -30,15 +32,15 @@ HEIGHT, WIDTH = 8, 10
 @functools.cache
 def compiled(grid):
   """Jitted observe, write, forget and read of a grid."""
-  observe = jax.jit(grid.observe, static_argnames='generated')
+  observe = jax.jit(grid.observe)
   read = jax.jit(
-    lambda state, cameras: grid.read(state, cameras, HEIGHT, WIDTH)
+    lambda state, cameras: grid.read(state, Views.still(cameras, HEIGHT, WIDTH))
   )
   return observe, jax.jit(grid.write), jax.jit(grid.forget), read
 
 
 def observe(grid, seed, **kwargs):
-  return compiled(grid)[0](grid.init(jnp.eye(4)), *make_views(seed), **kwargs)
+  return compiled(grid)[0](grid.init(jnp.eye(4)), make_observed(seed, **kwargs))
 
 
 def written(grid, *seeds):
@@ -75,7 +77,7 @@ def test_a_write_touches_at_most_eight_rows_a_point():
   observation = observe(GRID, 1)
   assert GRID.choices <= 8
   state = GRID.write(GRID.init(jnp.eye(4)), observation)
-  rows = (table.as_float(state.entries)[:, 0] > 0).sum()
+  rows = (as_float(state.entries)[:, 0] > 0).sum()
   assert rows <= GRID.choices * (observation.weight > 0).sum()
 
 
@@ -83,9 +85,11 @@ def test_a_write_touches_at_most_eight_rows_a_point():
 def test_a_written_view_reads_back(exact):
   grid = dataclasses.replace(GRID, bin_rad=0.02, exact=exact)
   observe, write, _, read = compiled(grid)
-  cameras, depth_m, features, weight = make_views()
+  observed = make_observed()
+  cameras, depth_m = observed.cameras, observed.depth_m
+  features = observed.features
   state = grid.init(cameras.world_from_camera[0])
-  state = write(state, observe(state, cameras, depth_m, features, weight))
+  state = write(state, observe(state, observed))
   view = read(state, cameras)
   assert (view.opacity > 0.5).mean() > 0.99
   error = np.abs(view.depth_m - depth_m) / depth_m
@@ -100,7 +104,7 @@ def test_far_walls_read_back(exact, depth_m):
   observe, write, _, read = compiled(grid)
   seen = wall_seen(depth_m, 0.5)
   state = grid.init(jnp.eye(4))
-  view = read(write(state, observe(state, *seen)), seen[0])
+  view = read(write(state, observe(state, seen)), seen.cameras)
   assert (view.opacity > 0.5).all()
   np.testing.assert_allclose(view.depth_m, depth_m, rtol=0.05)
   np.testing.assert_allclose(view.rgb, 0.5, atol=0.01)
@@ -129,7 +133,7 @@ def test_writes_larger_than_a_word_are_exact():
 
 
 def test_nothing_is_known_where_nothing_was_written():
-  view = compiled(GRID)[3](GRID.init(jnp.eye(4)), make_views()[0])
+  view = compiled(GRID)[3](GRID.init(jnp.eye(4)), make_observed().cameras)
   for image in (view.opacity, view.confidence, view.depth_m):
     np.testing.assert_array_equal(image, 0)
 
@@ -145,7 +149,7 @@ def test_peeling_gets_back_what_shares_rows():
   views = table.view_cells(grid, state)
   held = peeling.surfels(grid, state, views).held.sum()
   alone = peeling._alone(
-    grid, views, table.as_float(state.entries), jnp.arange(grid.entries)
+    grid, views, as_float(state.entries), jnp.arange(grid.entries)
   )
   assert len(keys) > grid.entries / 2
   assert alone[0].sum() < 0.9 * len(keys)
@@ -156,7 +160,7 @@ def test_nearer_views_come_first():
   """Cameras see one wall in two colours; each reads back its own."""
   poses = np.tile(np.eye(4, dtype=np.float32), (3, 1, 1))
   poses[1, 0, 3] = 1.0
-  cameras = make_views()[0].replace(
+  cameras = make_observed().cameras.replace(
     intrinsics=jnp.tile(jnp.array([1, 1.25, 0.5, 0.5]), (3, 1)),
     world_from_camera=jnp.asarray(poses),
   )
@@ -165,7 +169,8 @@ def test_nearer_views_come_first():
   features[1] = -1
   observe, write, _, read = compiled(GRID)
   state = GRID.init(jnp.eye(4))
-  state = write(state, observe(state, cameras, depth_m, features, depth_m))
+  observed = Observed.still(cameras, depth_m, features, depth_m)
+  state = write(state, observe(state, observed))
   view = read(state, cameras)
   assert view.rgb[0, 4, 5, 0] > 0.9 and view.rgb[1, 4, 5, 0] < -0.9
 
@@ -204,7 +209,7 @@ def wall_seen(depth_m, grey):
   shape = (1, HEIGHT, WIDTH)
   ones = np.ones(shape, np.float32)
   rgb = np.full((*shape, 3), grey, np.float32)
-  return cameras, depth_m * ones, rgb, ones
+  return Observed.still(cameras, depth_m * ones, rgb, ones)
 
 
 @pytest.mark.parametrize('exact', [True, False])
@@ -214,13 +219,13 @@ def test_what_has_vanished_is_hidden_once_the_memory_advanced(exact):
   thing, wall = wall_seen(1.5, 0.5), wall_seen(3.0, -0.5)
   state = grid.init(jnp.eye(4))
   for _ in range(20):
-    state = write(state, observe(state, *thing))
-  never_advanced = write(state, observe(state, *wall))
-  assert np.median(read(never_advanced, wall[0]).depth_m) < 2
+    state = write(state, observe(state, thing))
+  never_advanced = write(state, observe(state, wall))
+  assert np.median(read(never_advanced, wall.cameras).depth_m) < 2
   state = grid.advance(state)
-  assert np.median(read(state, wall[0]).depth_m) < 2
-  state = write(state, observe(state, *wall))
-  view = read(state, wall[0])
+  assert np.median(read(state, wall.cameras).depth_m) < 2
+  state = write(state, observe(state, wall))
+  view = read(state, wall.cameras)
   assert np.median(view.depth_m) > 2.7 and np.median(view.rgb) < 0
 
 
@@ -258,7 +263,7 @@ def test_what_cannot_be_told_apart_goes_with_a_region():
   state = written(crowded, *range(6))
   after, erased = crowded.forget_region(state, Sphere((0, 0, 90), 1.0))
   assert erased.elsewhere > 50
-  rows = table.as_float(after.entries)[:, 0]
+  rows = as_float(after.entries)[:, 0]
   assert (rows > 0).sum() <= 3 * surfels_of(crowded, after).held.sum()
 
 
@@ -269,7 +274,7 @@ def test_a_region_without_volume_is_refused():
 
 def test_a_memory_with_room_stays_as_it_is():
   state = written(GRID, 1)
-  assert GRID.make_room(state, 240) is state
+  assert GRID.reserve(state, 240) is state
 
 
 @pytest.mark.parametrize('exact', [True, False])
@@ -277,7 +282,7 @@ def test_making_room_keeps_whole_views_as_they_were(exact):
   """What stays is read as before, and there is room again."""
   grid = dataclasses.replace(GRID, entries=3 * 512, rounds=16, exact=exact)
   state = written(grid, *range(5))
-  thinned = grid.make_room(state, 240)
+  thinned = grid.reserve(state, 240)
   load = [float(grid.load_factor(x)[0]) for x in (state, thinned)]
   assert load[0] > 0.6 and load[1] < erasure.FULLEST - 240 / grid.entries
   before, after = (surfels_of(grid, x) for x in (state, thinned))
@@ -291,7 +296,7 @@ def test_making_room_keeps_whole_views_as_they_were(exact):
   )
   among = list(views[1])
   np.testing.assert_allclose(rows(before, among), rows(after, among), atol=1e-3)
-  assert_same(thinned, grid.make_room(written(grid, *range(5)), 240))
+  assert_same(thinned, grid.reserve(written(grid, *range(5)), 240))
 
 
 def test_without_end_a_memory_goes_on_reading():
@@ -300,12 +305,12 @@ def test_without_end_a_memory_goes_on_reading():
   observe, write, _, read = compiled(grid)
   state = grid.init(jnp.eye(4))
   for seed in range(30):
-    seen = make_views(seed)
-    state = grid.make_room(state, seen[1].size)
-    state = write(state, observe(state, *seen))
-  view = read(state, seen[0])
+    seen = make_observed(seed)
+    state = grid.reserve(state, seen.depth_m.size)
+    state = write(state, observe(state, seen))
+  view = read(state, seen.cameras)
   assert (view.opacity > 0.5).mean() > 0.97
-  error = np.abs(view.depth_m - seen[1]) / seen[1]
+  error = np.abs(view.depth_m - seen.depth_m) / seen.depth_m
   assert np.median(error) < 0.02
 
 
@@ -320,11 +325,13 @@ def test_gradients_reach_the_features_of_crowded_tables():
   state = grid.init(jnp.eye(4))
   for seed in range(5):
     state = grid.write(state, observe(grid, seed))
-  cameras, depth_m, features, weight = make_views(7)
+  observed = make_observed(7)
+  features = observed.features
+  views = Views.still(observed.cameras, HEIGHT, WIDTH)
 
   def shown(features):
-    observed = grid.observe(state, cameras, depth_m, features, weight)
-    view = grid.read(grid.write(state, observed), cameras, HEIGHT, WIDTH)
+    new = grid.observe(state, observed.replace(features=features))
+    view = grid.read(grid.write(state, new), views)
     return (view.features * jnp.asarray(features)).sum()
 
   rng = np.random.default_rng(0)
@@ -344,7 +351,9 @@ def test_overflow_is_never_silent():
   )
   state = compiled(GRID)[1](state.replace(entries=full), observe(GRID, 2))
   assert state.overflow
-  assert np.isnan(compiled(GRID)[3](state, make_views()[0]).opacity).all()
+  assert np.isnan(
+    compiled(GRID)[3](state, make_observed().cameras).opacity
+  ).all()
   assert GRID.merge(GRID.init(jnp.eye(4)), state).overflow
 
 
