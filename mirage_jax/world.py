@@ -22,7 +22,7 @@ import numpy as np
 
 from mirage_jax import build
 from mirage_jax.arrays import Array, Float
-from mirage_jax.build import Trained
+from mirage_jax.build import TrainedModel
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
@@ -40,7 +40,7 @@ READ_AT_ONCE = 4  # of these
 INTERVAL_S = 0.1  # between frames, where nothing else is known
 
 
-def load_pretrained(name: str | os.PathLike) -> Trained:
+def load_pretrained(name: str | os.PathLike) -> TrainedModel:
   """A trained model: a shipped name, a released folder or a workdir.
 
   Raises:
@@ -58,7 +58,7 @@ class World:
   """
 
   def __init__(
-    self, model: Trained, seed: int = 0, steps: int | None = None
+    self, model: TrainedModel, seed: int = 0, steps: int | None = None
   ) -> None:
     """A world of which nothing is known.
 
@@ -73,7 +73,8 @@ class World:
       model.model,
       jax.tree.map(jnp.asarray, model.params),
       build.make_sampler(model.settings, steps),
-      *model.window,
+      model.context_frames,
+      model.chunk_frames,
     )
     self._session: Session | None = None
     self._chunks = 0  # generated so far
@@ -114,8 +115,8 @@ class World:
     """Generates what cameras see next.
 
     Args:
-      cameras: one, or up to `model.window[1]` of them `[t]`, which take no
-        longer than one.
+      cameras: one, or up to `model.chunk_frames` of them `[t]`, which take
+        no longer than one.
       remember: whether the frames enter the memory.
 
     Returns:
@@ -144,7 +145,7 @@ class World:
 
   def walk(self, cameras: Cameras, remember: bool = True) -> Iterator[Clip]:
     """Generates along cameras `[t]` of any number; yields frame by frame."""
-    target = self.model.window[1]
+    target = self.model.chunk_frames
     for start in range(0, len(cameras.intrinsics), target):
       some = _take(cameras, slice(start, start + target))
       made = self.step(some, remember)
@@ -246,7 +247,10 @@ class World:
 
   @classmethod
   def load(
-    cls, folder: str | os.PathLike, model: Trained, steps: int | None = None
+    cls,
+    folder: str | os.PathLike,
+    model: TrainedModel,
+    steps: int | None = None,
   ) -> 'World':
     """The world that `save` wrote, to go on with the same model.
 

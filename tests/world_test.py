@@ -18,7 +18,7 @@ from mirage_jax.models.world_model import init_params
 SIZE, FRAMES = 16, 10
 
 
-def make_model(experiment) -> build.Trained:
+def make_model(experiment) -> build.TrainedModel:
   """A small model of an experiment's kind, away from zero initialisation."""
   config = experiment.get_config()
   config.source.update(height=SIZE, width=SIZE)
@@ -34,7 +34,7 @@ def make_model(experiment) -> build.Trained:
   params = jax.tree.map(
     lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape), params
   )
-  return build.Trained(model, params, settings)
+  return build.TrainedModel(model, params, settings)
 
 
 @pytest.fixture(scope='module')

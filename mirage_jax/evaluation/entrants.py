@@ -9,7 +9,7 @@ import flax.linen as nn
 import jax
 
 from mirage_jax import build, trees
-from mirage_jax.build import Trained
+from mirage_jax.build import TrainedModel
 from mirage_jax.evaluation.rollouts import ModelPlayer
 from mirage_jax.memory import storage
 from mirage_jax.models.world_model import Mirage
@@ -24,7 +24,7 @@ class Entrant:
     player: the closed loop with its sampler.
   """
 
-  trained: Trained
+  trained: TrainedModel
   player: ModelPlayer
 
   @property
@@ -34,8 +34,8 @@ class Entrant:
 
   @property
   def window(self) -> tuple[int, int]:
-    """Frames of the window, and frames generated at once."""
-    return self.trained.window
+    """Context frames and chunk frames."""
+    return self.trained.context_frames, self.trained.chunk_frames
 
   @property
   def size(self) -> tuple[int, int]:
@@ -106,7 +106,8 @@ def open_entrants(
       model,
       jax.tree.map(jax.numpy.asarray, trained.params),
       build.make_sampler(trained.settings, steps),
-      *trained.window,
+      trained.context_frames,
+      trained.chunk_frames,
       writes_generated,
       state,
     )

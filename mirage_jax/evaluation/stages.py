@@ -71,7 +71,7 @@ def open_clips(
     width,
     setting.seed,
     split=setting.split,
-    clip=max(entrant.trained.clip for entrant in entrants.values()),
+    clip=max(entrant.trained.clip_frames for entrant in entrants.values()),
   )
   clips = scenes.open_episodes(request, setting.episodes)
   if len(clips) < setting.episodes:

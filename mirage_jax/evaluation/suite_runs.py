@@ -66,7 +66,7 @@ def play(
   """
   stage = OF_MODELS[names[0]][0]
   if stage.window_only:
-    windows = [entrant.window[0] for entrant in entrants.values()]
+    windows = [entrant.trained.context_frames for entrant in entrants.values()]
     observed = max(OWN_OBSERVED, *windows)
     setting = dataclasses.replace(setting, observed=observed)
   clips = stages.open_clips(setting, entrants, stage)
