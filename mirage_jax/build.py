@@ -20,8 +20,13 @@ from mirage_jax.flow import LogitNormal, Sampler
 from mirage_jax.memory.contract import Memory
 from mirage_jax.memory.storage import KINDS
 from mirage_jax.models import pixel_groups
+from mirage_jax.models.rollout import CompiledModel
 from mirage_jax.models.video_transformer import VideoTransformer
-from mirage_jax.models.world_model import Mirage, init_params
+from mirage_jax.models.world_model import (
+  WorldModel,
+  init_params,
+  make_pixel_model,
+)
 from mirage_jax.runs.locate import check_params, open_checkpoint
 from mirage_jax.runs.run import Run
 from mirage_jax.runs.run import Settings as TrainSettings
@@ -48,9 +53,12 @@ class TrainedModel:
     settings: of the experiment that made it.
   """
 
-  model: Mirage
+  model: WorldModel
   params: Params
   settings: dict[str, Any]
+  _compiled: dict[Sampler, CompiledModel] = dataclasses.field(
+    default_factory=dict, init=False, repr=False
+  )
 
   @property
   def context_frames(self) -> int:
@@ -72,6 +80,23 @@ class TrainedModel:
     """Height and width of its frames."""
     source = self.settings['source']
     return source['height'], source['width']
+
+  def compiled(self, steps: int | None = None) -> CompiledModel:
+    """Gives the model with a sampler; the same object for the same steps.
+
+    Args:
+      steps: of the sampler; None for those of the experiment.
+    """
+    sampler = make_sampler(self.settings, steps)
+    if sampler not in self._compiled:
+      self._compiled[sampler] = CompiledModel(
+        self.model,
+        jax.tree.map(jnp.asarray, self.params),
+        sampler,
+        self.context_frames,
+        self.chunk_frames,
+      )
+    return self._compiled[sampler]
 
 
 def make_memory(
@@ -99,12 +124,12 @@ def make_memory(
   if kind not in KINDS:
     raise ValueError(f'unknown memory {kind!r}; have none, {", ".join(KINDS)}')
   model, source = settings['model'], settings['source']
-  cell = model.get('cell', 1)
+  group = model['pixel_group']
   known = {
-    'features': pixel_groups.num_features(cell, model['learned_features']),
+    'features': pixel_groups.num_features(group, model['learned_features']),
     'exact': exact,
-    'height': source['height'] // cell,
-    'width': source['width'] // cell,
+    'height': source['height'] // group,
+    'width': source['width'] // group,
     'window': settings['data']['context'],
     'patch': model['patch'],
     'lookup': _kernel(memory.get('lookup', 'auto'), LOOKUP, platform),
@@ -116,7 +141,7 @@ def make_memory(
 
 def make_model(
   settings: Settings, exact: bool = False, platform: str = ''
-) -> Mirage:
+) -> WorldModel:
   """The world model; see `make_memory`."""
   model = dict(settings['model'])
   transformer = dict(model['transformer'])
@@ -124,14 +149,13 @@ def make_model(
   kernel = transformer.get('kernel', 'plain')
   transformer['kernel'] = _kernel(kernel, ATTENTION, platform)
   memory = make_memory(settings, exact, platform)
-  made = sections.call(
-    Mirage, 'model', model | {'transformer': transformer, 'memory': memory}
-  )
+  parts = {'transformer': transformer, 'memory': memory}
+  made = sections.call(make_pixel_model, 'model', model | parts)
   whole = memory is not None and (memory.layers() or not memory.renders)
-  if made.cell > 1 and whole:
+  if made.pixel_group > 1 and whole:
     raise ValueError(
-      f'model.cell is {made.cell}, but a {settings["memory"]["kind"]} keeps '
-      'whole pictures; expected 1'
+      f'model.pixel_group is {made.pixel_group}, but a '
+      f'{settings["memory"]["kind"]} keeps whole pictures; expected 1'
     )
   return made
 
@@ -209,7 +233,7 @@ def make_teacher(settings: Settings, platform: str = '') -> TrainedModel | None:
 
 def make_objective(
   settings: Settings,
-  model: Mirage,
+  model: WorldModel,
   teacher: TrainedModel | None = None,
 ) -> Callable[..., Any]:
   """`(params, episode, key) -> (loss, parts)`.
@@ -278,7 +302,7 @@ def make_run(
 
 def make_init(
   settings: Settings,
-  model: Mirage,
+  model: WorldModel,
   update: Any,
   ema: bool,
 ) -> Callable[[jax.Array], TrainState]:

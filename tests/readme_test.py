@@ -67,10 +67,10 @@ def test_an_added_experiment_trains_and_its_world_is_saved(added):
   place = world.World(model)
   place.observe(clip)
   last = take_frames(clip, slice(3, 4)).cameras
-  shown = place.look(last)
+  shown = place.read(last)
   np.testing.assert_allclose(shown.depth_m, 2, atol=1e-3)
   place.save('here')
-  again = world.World.load('here', model).look(last)
+  again = world.World.load('here', model).read(last)
   np.testing.assert_array_equal(again.rgb, shown.rgb)
 
 

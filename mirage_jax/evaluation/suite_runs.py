@@ -193,7 +193,7 @@ def costs(setting, entrants, folder) -> Suite:
     memories,
     setting.source,
     layers=layers,
-    streams={name: x.player.stream for name, x in entrants.items()},
+    compiled={name: x.player.compiled for name, x in entrants.items()},
     ours=ours,
     size=next((x.size for x in entrants.values()), None),
     seed=setting.seed,

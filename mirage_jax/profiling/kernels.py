@@ -8,7 +8,7 @@ they are one block, which then stays on the chip.
 import dataclasses
 import math
 
-from mirage_jax.nn.attending import block
+from mirage_jax.nn.attention import block
 from mirage_jax.profiling.hlo import Computation, Instruction
 
 
