@@ -51,7 +51,7 @@ def get_config(memory: str = 'none') -> ml_collections.ConfigDict:
   config.memory = ml_collections.ConfigDict({'kind': memory})
   if memory in ('none', 'frame', 'long'):
     config.memory.kind = 'none'
-    config.model.alone = memory == 'frame'
+    config.model.per_frame = memory == 'frame'
   if memory == 'long':  # a step costs as much as one with a view grid
     config.data.context = 8
   return config

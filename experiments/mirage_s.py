@@ -32,4 +32,4 @@ def get_config() -> ml_collections.ConfigDict:
 def enlarge(config: ml_collections.ConfigDict, size: int, patch: int) -> None:
   """Pictures of `size` pixels a side; as many points are written as at 64."""
   config.source.update(height=size, width=size)
-  config.model.update(patch=patch, cell=patch // 4)
+  config.model.update(patch=patch, pixel_group=patch // 4)

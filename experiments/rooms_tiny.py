@@ -36,9 +36,9 @@ def get_config() -> ml_collections.ConfigDict:
   config.model = ml_collections.ConfigDict(
     {
       'patch': 8,
-      'cell': 1,
+      'pixel_group': 1,
       'learned_features': 8,
-      'alone': False,
+      'per_frame': False,
       'transformer': {
         'width': 192,
         'layers': 6,

@@ -115,7 +115,9 @@ def make_request(entrants: Mapping[str, Entrant]) -> episodes.Request:
   """What the flags ask for, at the size of the models."""
   first = next(iter(entrants.values()))
   height, width = first.size
-  generated = _CHUNKS.value * max(x.window[1] for x in entrants.values())
+  generated = _CHUNKS.value * max(
+    x.trained.chunk_frames for x in entrants.values()
+  )
   return episodes.Request(
     _SOURCE.value,
     _PATH.value,

@@ -7,6 +7,7 @@ from typing import Any
 _PUBLIC = {
   'World': 'mirage_jax.world',
   'load_pretrained': 'mirage_jax.world',
+  'step_many': 'mirage_jax.world',
   'open_source': 'mirage_jax.data.sources.catalog',
   'take_frames': 'mirage_jax.geometry.clips',
   'Box': 'mirage_jax.memory.regions',

@@ -61,15 +61,15 @@ def test_an_added_experiment_trains_and_its_world_is_saved(added):
   assert np.isfinite(parts['loss'])
   made = build.make_model(settings, exact=True)
   assert isinstance(made.memory, added['LastFrame'])
-  model = build.Trained(made, jax.device_get(state.params), settings)
+  model = build.TrainedModel(made, jax.device_get(state.params), settings)
   clip = catalog.open_source('wall', frames=4, height=32, width=32)[0]
   place = world.World(model)
   place.observe(clip)
   last = take_frames(clip, slice(3, 4)).cameras
-  shown = place.look(last)
+  shown = place.read(last)
   np.testing.assert_allclose(shown.depth_m, 2, atol=1e-3)
   place.save('here')
-  again = world.World.load('here', model).look(last)
+  again = world.World.load('here', model).read(last)
   np.testing.assert_array_equal(again.rgb, shown.rgb)
 
 

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
-import jax
 
 from mirage_jax import build, trees
-from mirage_jax.build import Trained
+from mirage_jax.build import TrainedModel
 from mirage_jax.evaluation.rollouts import ModelPlayer
 from mirage_jax.memory import storage
-from mirage_jax.models.world_model import Mirage
+from mirage_jax.models.world_model import WorldModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,18 +23,18 @@ class Entrant:
     player: the closed loop with its sampler.
   """
 
-  trained: Trained
+  trained: TrainedModel
   player: ModelPlayer
 
   @property
-  def model(self) -> Mirage:
+  def model(self) -> WorldModel:
     """The world model."""
     return self.trained.model
 
   @property
   def window(self) -> tuple[int, int]:
-    """Frames of the window, and frames generated at once."""
-    return self.trained.window
+    """Context frames and chunk frames."""
+    return self.trained.context_frames, self.trained.chunk_frames
 
   @property
   def size(self) -> tuple[int, int]:
@@ -45,7 +44,8 @@ class Entrant:
   @property
   def identity(self) -> str:
     """All that decides how it plays, beside the episodes."""
-    player = dataclasses.replace(self.player, params=None, progress=None)
+    compiled = dataclasses.replace(self.player.compiled, params=None)
+    player = dataclasses.replace(self.player, compiled=compiled, progress=None)
     return f'{player} {trees.fingerprint(self.trained.params)}'
 
   @property
@@ -100,16 +100,8 @@ def open_entrants(
   entrants = {}
   for name, checkpoint in zip(names_of(checkpoints), checkpoints, strict=True):
     trained = build.load(checkpoint)
-    model = trained.model
-    state = open_memory(memory, model, checkpoints) if memory else None
-    player = ModelPlayer(
-      model,
-      jax.tree.map(jax.numpy.asarray, trained.params),
-      build.make_sampler(trained.settings, steps),
-      *trained.window,
-      writes_generated,
-      state,
-    )
+    state = open_memory(memory, trained.model, checkpoints) if memory else None
+    player = ModelPlayer(trained.compiled(steps), writes_generated, state)
     entrants[name] = Entrant(trained, player)
   sizes = {name: x.size for name, x in entrants.items()}
   if len(set(sizes.values())) > 1:
@@ -119,7 +111,9 @@ def open_entrants(
   return entrants
 
 
-def open_memory(path: str, model: Mirage, checkpoints: Sequence[str]) -> Any:
+def open_memory(
+  path: str, model: WorldModel, checkpoints: Sequence[str]
+) -> Any:
   """The state in a memory file of this model's; see `open_entrants`."""
   if len(checkpoints) > 1:
     raise ValueError(

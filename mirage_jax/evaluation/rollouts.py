@@ -1,13 +1,12 @@
-"""Closed-loop rollouts: watch some frames, then generate along the path.
+"""Closed-loop rollouts: observe some frames, then generate along the path.
 
 The observed frames are written to the memory. Then, chunk by chunk, the model
-sees its window (the frames just before) and what the memory shows, generates
+takes its context (the frames just before) and the memory's readout, generates
 the next frames, and these are written back as generated. Episodes run as one
-batch; every step is compiled once.
+batch.
 """
 
 import dataclasses
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,22 +16,21 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Key
-from mirage_jax.flow import Sampler
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models.codec import fill_masks
-from mirage_jax.models.rollout import Session, Stream
-from mirage_jax.models.world_model import Mirage
+from mirage_jax.models.rollout import CompiledModel, Session
+from mirage_jax.models.scenes import needs_future
 
 
 @flax.struct.dataclass
 class Rollout:
-  """What a rollout produced; all `[b, t, ...]` over the generated frames.
+  """The output of a rollout, `[b, t, ...]` over the generated frames.
 
   Attributes:
     clip: the generated frames.
-    readout: what the memory showed of each before it was generated; None
-      without a memory.
+    readout: of the memory, before each frame was generated; None without a
+      memory.
     states: the memories at the end; None without.
   """
 
@@ -59,22 +57,14 @@ class ModelPlayer:
   """A model as a player of closed-loop episodes.
 
   Attributes:
-    model: with or without memory.
-    params: its variables.
-    sampler: of each chunk.
-    context: frames of the window.
-    target: frames generated at once.
-    writes_generated: whether what was generated enters the memory.
+    compiled: the model with its sampler.
+    writes_generated: whether generated frames enter the memory.
     memory: the state of one scene to go on from, if any; then all episodes
       are of that scene.
     progress: called with (chunks done, chunks) after each chunk.
   """
 
-  model: Mirage
-  params: Any
-  sampler: Sampler
-  context: int
-  target: int
+  compiled: CompiledModel
   writes_generated: bool = True
   memory: Any = None
   progress: Callable[[int, int], None] | None = None
@@ -90,21 +80,20 @@ class ModelPlayer:
     frames = clips.time_s.shape[1]
     check_observed(frames, observed)
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
-    given = take_frames(clips, slice(observed), axis=1)
-    memory = self.model.memory
-    foresees = memory is not None and memory.needs_future
+    seen = take_frames(clips, slice(observed), axis=1)
+    written = clips if needs_future(self.compiled.model) else seen
     session = self._start(clips)
-    session = self.stream.write(session, clips if foresees else given)
-    session = self.stream.watch(session, given)
-    starts = range(observed, frames, self.target)
+    session = self.compiled.observe(session, seen, written)
+    starts = range(observed, frames, self.compiled.chunk_frames)
     parts = []
     for i, start in enumerate(starts):
-      views = take_frames(clips, slice(start, start + self.target), axis=1)
-      made, readout, session = self.stream.generate(
+      chunk = slice(start, start + self.compiled.chunk_frames)
+      views = take_frames(clips, chunk, axis=1)
+      made, readout, session = self.compiled.generate(
         session, jax.random.fold_in(key, i), views.cameras, views.time_s
       )
       if self.writes_generated:
-        session = self.stream.remember(session, made)
+        session = self.compiled.write_generated(session, made)
       parts.append(jax.tree.map(np.asarray, (made, readout)))
       if self.progress is not None:
         self.progress(i + 1, len(starts))
@@ -113,17 +102,10 @@ class ModelPlayer:
 
   def _start(self, clips: Clip) -> Session:
     if self.memory is None:
-      return self.stream.start(clips.world_from_camera[:, 0])
+      return self.compiled.start(clips.world_from_camera[:, 0])
     episodes = clips.time_s.shape[0]
     return Session(
       states=jax.tree.map(
         lambda x: jnp.broadcast_to(x, (episodes, *x.shape)), self.memory
       )
-    )
-
-  @functools.cached_property
-  def stream(self) -> Stream:
-    """What generates."""
-    return Stream(
-      self.model, self.params, self.sampler, self.context, self.target
     )

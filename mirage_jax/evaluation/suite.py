@@ -139,7 +139,7 @@ def open_clips(
     width=width,
     seed=setting.seed,
     split=setting.split,
-    clip=max(entrant.trained.clip for entrant in entrants.values()),
+    clip=max(entrant.trained.clip_frames for entrant in entrants.values()),
   )
   clips = episodes.open_episodes(request, setting.episodes)
   if len(clips) < setting.episodes:

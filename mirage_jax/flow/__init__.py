@@ -1,11 +1,11 @@
 """Flow matching: pure maths over a `velocity(x, t)`, never a network."""
 
 from mirage_jax.flow.paths import (
-  aim,
+  clean_for_endpoint,
   clean_from_velocity,
   expand,
   interpolate,
-  towards,
+  step_to,
   velocity_from_clean,
   velocity_target,
 )
@@ -15,12 +15,12 @@ from mirage_jax.flow.schedules import LogitNormal
 __all__ = [
   'LogitNormal',
   'Sampler',
-  'aim',
+  'clean_for_endpoint',
   'clean_from_velocity',
   'expand',
   'integrate',
   'interpolate',
-  'towards',
+  'step_to',
   'velocity_from_clean',
   'velocity_target',
 ]

@@ -13,14 +13,14 @@ MIN_LEVEL = 0.05
 
 
 def expand(t: Array, x: Array) -> Array:
-  """`t`, which holds the leading axes of `x`, with as many axes as `x`."""
+  """Appends axes to `t`, until it has as many as `x`."""
   return t.reshape(t.shape + (1,) * (x.ndim - t.ndim))
 
 
 def interpolate(
   clean: Float[Array, '...'], noise: Float[Array, '...'], t: Float[Array, '...']
 ) -> Float[Array, '...']:
-  """`x_t`; `t` holds the leading axes of `clean`."""
+  """Computes `x_t`; `t` holds the leading axes of `clean`."""
   t = expand(t, clean)
   return (1 - t) * clean + t * noise
 
@@ -28,42 +28,42 @@ def interpolate(
 def velocity_target(
   clean: Float[Array, '...'], noise: Float[Array, '...']
 ) -> Float[Array, '...']:
-  """The velocity of the straight path, the same at every t."""
+  """Computes the velocity of the straight path, the same at every t."""
   return noise - clean
 
 
 def velocity_from_clean(
   x: Float[Array, '...'], clean: Float[Array, '...'], t: Float[Array, '...']
 ) -> Float[Array, '...']:
-  """Velocity at `x_t` that a prediction of the clean sample implies."""
+  """Computes the velocity at `x_t` from a clean sample."""
   return (x - clean) / jnp.maximum(expand(t, x), MIN_LEVEL)
 
 
 def clean_from_velocity(
   x: Float[Array, '...'], velocity: Float[Array, '...'], t: Float[Array, '...']
 ) -> Float[Array, '...']:
-  """Clean sample that a velocity at `x_t` implies."""
+  """Computes the clean sample from a velocity at `x_t`."""
   return x - expand(t, x) * velocity
 
 
-def towards(
+def step_to(
   x: Float[Array, '...'],
   clean: Float[Array, '...'],
   t: Float[Array, '...'],
   end: Float[Array, '...'],
 ) -> Float[Array, '...']:
-  """Where the straight path from `x_t` to a clean sample is at level `end`."""
+  """Moves along the straight path from `x_t` to a clean sample to `end`."""
   return clean + expand(end / t, x) * (x - clean)
 
 
-def aim(
+def clean_for_endpoint(
   x: Float[Array, '...'],
   reached: Float[Array, '...'],
   t: Float[Array, '...'],
   end: Float[Array, '...'],
 ) -> Float[Array, '...']:
-  """The clean sample whose straight path from `x_t` is at `reached` at `end`.
+  """Finds the clean sample whose straight path is at `reached` at `end`.
 
-  The inverse of `towards`; the x-prediction of arXiv 2202.00512, algorithm 2.
+  The inverse of `step_to`; the x-prediction of arXiv 2202.00512, algorithm 2.
   """
   return x + expand(t / (t - end), x) * (reached - x)

@@ -10,12 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from mirage_jax.models import world_model
-from mirage_jax.models.codec import CHANNELS
+from mirage_jax.models.codec import PixelCodec
+from mirage_jax.models.generator import FEATURE_SIDE, RAY_SIDE
 
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-  """What the counts depend on.
+  """Sizes that the counts depend on.
 
   Attributes:
     transformer: settings of `VideoTransformer`.
@@ -24,6 +25,7 @@ class Sizes:
     context, target: frames.
     written: frames written to a memory, 0 without one.
     learned_features: of a point.
+    channels, masks: of the codec.
   """
 
   transformer: Mapping[str, Any]
@@ -34,15 +36,17 @@ class Sizes:
   target: int
   written: int = 0
   learned_features: int = 8
+  channels: int = PixelCodec.channels
+  masks: int = PixelCodec.masks
 
   @property
   def tokens(self) -> int:
-    """Of a frame."""
+    """Counts the tokens of a frame."""
     return self.height * self.width // self.patch**2
 
 
 def train_step(sizes: Sizes) -> float:
-  """Of one example: forward, twice that backward, and what is recomputed.
+  """Counts one example: forward, twice that backward, and recomputation.
 
   The first products, of pixels, have no gradient to hand on.
   """
@@ -59,14 +63,14 @@ def train_step(sizes: Sizes) -> float:
 
 
 def sample_chunk(sizes: Sizes, calls: int) -> float:
-  """Of one chunk: the window once, the target in every call of the network."""
+  """Counts a chunk: the context once, the frames in every network call."""
   share = sizes.context / (sizes.context + sizes.target)
-  window = sum(_blocks(sizes, (sizes.context,))) + share * _embed(sizes)
-  return window + calls * one_call(sizes)
+  context = sum(_blocks(sizes, (sizes.context,))) + share * _embed(sizes)
+  return context + calls * one_call(sizes)
 
 
 def one_call(sizes: Sizes) -> float:
-  """Of one call of the network on a target whose window has been watched."""
+  """Counts one call of the network on a chunk with encoded context."""
   both = sum(_blocks(sizes, (sizes.context, sizes.target)))
   blocks = both - sum(_blocks(sizes, (sizes.context,)))
   share = sizes.target / (sizes.context + sizes.target)
@@ -74,7 +78,7 @@ def one_call(sizes: Sizes) -> float:
 
 
 def _blocks(sizes: Sizes, frames: tuple[int, ...]) -> tuple[float, float]:
-  """Attention, and products with weights, of parts that see those before."""
+  """Counts attention and weight products; parts attend to those before."""
   d, layers = sizes.transformer['width'], sizes.transformer['layers']
   expansion = sizes.transformer.get('expansion', 4.0)
   attention = products = 0.0
@@ -90,12 +94,12 @@ def _blocks(sizes: Sizes, frames: tuple[int, ...]) -> tuple[float, float]:
 
 def _embed(sizes: Sizes) -> float:
   frames = sizes.context + sizes.target
-  inputs = sizes.patch**2 * (CHANNELS + 1) + world_model.RAY_CELLS**2 * 6
+  inputs = sizes.patch**2 * (sizes.channels + 1) + RAY_SIDE**2 * 6
   return 2.0 * frames * sizes.tokens * inputs * sizes.transformer['width']
 
 
 def _head(sizes: Sizes) -> float:
-  outputs = sizes.patch**2 * (CHANNELS + 3)
+  outputs = sizes.patch**2 * (sizes.channels + sizes.masks + 1)
   return (
     2.0 * sizes.target * sizes.tokens * outputs * sizes.transformer['width']
   )
@@ -104,14 +108,14 @@ def _head(sizes: Sizes) -> float:
 def _readout(sizes: Sizes) -> float:
   if not sizes.written:
     return 0.0
-  inputs = sizes.patch**2 * 6
-  inputs += world_model.FEATURE_CELLS**2 * sizes.learned_features
+  inputs = sizes.patch**2 * (sizes.channels + 2)
+  inputs += FEATURE_SIDE**2 * sizes.learned_features
   return 2.0 * sizes.target * sizes.tokens * inputs * sizes.transformer['width']
 
 
 def _encode(sizes: Sizes) -> float:
-  """The encoder of what is written, a sub-cell at a time."""
-  cells = sizes.tokens * world_model.FEATURE_CELLS**2
-  colours = 3 * (sizes.patch // world_model.FEATURE_CELLS) ** 2
+  """Counts the encoder of what is written, a group of pixels at a time."""
+  groups = sizes.tokens * FEATURE_SIDE**2
+  colours = 3 * (sizes.patch // FEATURE_SIDE) ** 2
   each = world_model.HIDDEN * (colours + sizes.learned_features)
-  return 2.0 * sizes.written * cells * each
+  return 2.0 * sizes.written * groups * each

@@ -1,9 +1,8 @@
-"""Pictures at the resolution of a memory: a point for each cell of pixels.
+"""Pixel groups: a memory holds one point for c x c pixels.
 
-A point of a cell of c x c pixels carries its mean colour, the colours of its
-pixels, and their depths relative to its own: [mean colour (3), c^2 times colour
-and log depth ratio (4), learned features]. With c = 1 it is [colour, learned
-features].
+A point carries the mean colour of its pixels, their colours, and their depths
+relative to its own: [mean colour (3), c^2 times colour and log depth ratio (4),
+learned features]. With c = 1 it is [colour, learned features].
 """
 
 import dataclasses
@@ -17,33 +16,33 @@ from mirage_jax.models import codec
 from mirage_jax.nn.embeddings import patchify, unpatchify
 
 
-def num_features(cell: int, learned: int) -> int:
-  """Features of a point with so many learned ones."""
-  return 3 + learned + (4 * cell**2 if cell > 1 else 0)
+def num_features(group: int, learned: int) -> int:
+  """Counts the features of a point, of which `learned` are learned."""
+  return 3 + learned + (4 * group**2 if group > 1 else 0)
 
 
 def fold(
   clip: Clip,
   learned: Float[Array, 't y x l'],
-  cell: int,
+  group: int,
   generated: bool = False,
 ) -> Observed:
-  """What is written of frames `[t]` of y c by x c pixels.
+  """Makes one point of each group of frames `[t]` of y c by x c pixels.
 
   Args:
     clip: the frames.
-    learned: features of the cells.
-    cell: pixels along a side of a cell, c.
+    learned: features of the points.
+    group: pixels along a side of a group, c.
     generated: True if a model generated them.
 
   Returns:
-    Points `[t, y, x]`: z-depth of the pixel in the middle of each cell,
+    Points `[t, y, x]`: z-depth of the pixel in the middle of each group,
     features, and weight: 0 where that pixel may not enter a static field, or
     anything moves. A point is a mover if any of its pixels is.
   """
   rgb = codec.encode_colour(clip.rgb)
   weight = codec.static_weight(clip)
-  if cell == 1:
+  if group == 1:
     mover = jnp.zeros_like(weight)
     if clip.dynamic is not None:
       mover = clip.dynamic.astype(jnp.float32)
@@ -59,25 +58,25 @@ def fold(
       generated,
     )
   t, y, x = learned.shape[:3]
-  middle = slice(cell // 2, None, cell)
+  middle = slice(group // 2, None, group)
   depth = clip.depth_m[:, middle, middle]
   weight = weight[:, middle, middle]
   mover = jnp.zeros_like(weight)
   if clip.dynamic is not None:
-    moving = clip.dynamic.reshape(t, y, cell, x, cell).any((2, 4))
+    moving = clip.dynamic.reshape(t, y, group, x, group).any((2, 4))
     mover = moving.astype(jnp.float32)
     weight = weight * (1 - mover)
   object_id = clip.object_id
   if object_id is not None:
     object_id = object_id[:, middle, middle]
-  own = jnp.repeat(jnp.repeat(depth, cell, axis=1), cell, axis=2)
+  own = jnp.repeat(jnp.repeat(depth, group, axis=1), group, axis=2)
   known = (own > 0) & (clip.depth_m > 0)
   ratio = jnp.where(known, clip.depth_m / jnp.where(known, own, 1), 1)
   detail = jnp.concatenate(
     [rgb, jnp.clip(jnp.log(ratio), -1, 1)[..., None]], axis=-1
   )
-  detail = patchify(detail, cell).reshape(t, y, x, -1)
-  mean = detail.reshape(t, y, x, cell**2, 4)[..., :3].mean(-2)
+  detail = patchify(detail, group).reshape(t, y, x, -1)
+  mean = detail.reshape(t, y, x, group**2, 4)[..., :3].mean(-2)
   features = jnp.concatenate([mean, detail, learned], axis=-1)
   return Observed(
     clip.cameras,
@@ -91,18 +90,18 @@ def fold(
   )
 
 
-def unfold(readout: Readout, cell: int) -> Readout:
-  """A reading `[t, y, x]` of cells as one of pixels `[t, y c, x c]`."""
-  if cell == 1:
+def unfold(readout: Readout, group: int) -> Readout:
+  """Spreads a readout `[t, y, x]` of groups to pixels `[t, y c, x c]`."""
+  if group == 1:
     return readout
   t, y, x = readout.depth_m.shape
 
   def spread(image):
-    return jnp.repeat(jnp.repeat(image, cell, axis=1), cell, axis=2)
+    return jnp.repeat(jnp.repeat(image, group, axis=1), group, axis=2)
 
-  last = 3 + 4 * cell**2
+  last = 3 + 4 * group**2
   detail = readout.features[..., 3:last].reshape(t, y * x, -1)
-  detail = unpatchify(detail, cell, y * cell, x * cell)
+  detail = unpatchify(detail, group, y * group, x * group)
   learned = spread(readout.features[..., last:])
   return dataclasses.replace(
     readout,

@@ -1,15 +1,17 @@
-"""Watching and generating a chunk at a time, with all programs compiled once.
+"""Rollouts: observed frames are written, then chunks generated and written.
 
-What has been seen and made so far is a `Session`; `Stream` takes one and gives
-the next. Scenes go together as a batch.
+`CompiledModel` holds the programs of a model, compiled once; all sessions of
+the model share it. Scenes go together as a batch.
 """
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import flax.struct
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Float, Key
@@ -19,152 +21,268 @@ from mirage_jax.geometry.clips import Clip, join_frames, take_frames
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models.codec import fill_masks
 from mirage_jax.models.sampling import generate_chunk
-from mirage_jax.models.world_model import (
-  Mirage,
+from mirage_jax.models.scenes import (
+  forget_frames,
   init_states,
-  make_room,
   read_views,
+  reserve,
+  split_states,
+  stack_states,
   write_frames,
 )
+from mirage_jax.models.world_model import WorldModel
 
-WRITTEN_AT_ONCE = 16  # observed frames
+WRITTEN_AT_ONCE = 16  # observed frames; bounds the memory of one write
 
 
 @flax.struct.dataclass
 class Session:
-  """What b scenes have come to.
+  """The context and the memories of b scenes.
 
   Attributes:
-    window: the last frames `[b, c]` that were seen or made; None before any.
+    context: the last frames `[b, c]`, true or generated; None before any.
     states: the memories; None for a model without.
+    erasures: how often room was made in the memories by erasing.
   """
 
-  window: Clip | None = None
+  context: Clip | None = None
   states: Any = None
+  erasures: int = flax.struct.field(pytree_node=False, default=0)
 
 
-def window_of(clip: Clip, context: int) -> Clip:
-  """The last `context` frames of `[b, t]`; the first is repeated if too few."""
+def last_frames(clip: Clip, count: int) -> Clip:
+  """Takes the last frames of `[b, t]`; repeats the first if too few."""
   frames = clip.time_s.shape[1]
-  index = np.clip(np.arange(frames - context, frames), 0, None)
+  index = np.clip(np.arange(frames - count, frames), 0, None)
   return fill_masks(take_frames(clip, index, axis=1))
 
 
+def extend_context(session: Session, clip: Clip, count: int) -> Session:
+  """Appends frames `[b, t]` to the context and keeps the last `count`."""
+  clip = fill_masks(clip)
+  if session.context is not None:
+    clip = join_frames(session.context, clip)
+  return dataclasses.replace(session, context=last_frames(clip, count))
+
+
+def generate(
+  model: WorldModel,
+  sampler: Sampler,
+  params: Any,
+  key: Key[Array, '*b'],
+  context: Clip,
+  states: Any,
+  cameras: Cameras,
+  time_s: Float[Array, 'b t'],
+) -> tuple[Clip, Readout | None, Clip]:
+  """Generates the next frames `[b, t]`; the memories do not hold them yet.
+
+  Args:
+    model: the world model.
+    sampler: of the chunk.
+    params: variables of the model.
+    key: of the noise: one for all scenes, or `[b]`, one for each.
+    context: frames `[b, c]` before these.
+    states: memories of the b scenes, or None.
+    cameras: `[b, t]` of the frames.
+    time_s: of the frames.
+
+  Returns:
+    The frames, the readout of their views, and the context of the next ones.
+  """
+  frames, readout = generate_chunk(
+    model, params, key, context, cameras, states, sampler
+  )
+  made = frames.to_clip(cameras, time_s)
+  if readout is not None:
+    readout = dataclasses.replace(readout, retrieved=None)
+  count = context.time_s.shape[1]
+  return made, readout, last_frames(join_frames(context, made), count)
+
+
+def join_sessions(model: WorldModel, sessions: Sequence[Session]) -> Session:
+  """Joins sessions of one scene each to one batch."""
+  if len(sessions) == 1:
+    return sessions[0]
+  contexts = [session.context for session in sessions]
+  context = jax.tree.map(lambda *x: jnp.concatenate(x), *contexts)
+  states = None
+  if sessions[0].states is not None:
+    each = [split_states(session.states)[0] for session in sessions]
+    states = stack_states(model, each)
+  erasures = max(session.erasures for session in sessions)
+  return Session(context, states, erasures)
+
+
+def split_session(session: Session) -> list[Session]:
+  """Splits a batch into sessions of one scene each."""
+  assert session.context is not None
+  count = session.context.time_s.shape[0]
+  if count == 1:
+    return [session]
+  return [
+    jax.tree.map(lambda x, i=i: x[i : i + 1], session) for i in range(count)
+  ]
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
-class Stream:
-  """A model that watches and generates.
+class CompiledModel:
+  """A model with a sampler, whose programs are compiled once and shared.
 
   Attributes:
     model: with or without memory.
     params: its variables.
     sampler: of each chunk.
-    context: frames of the window.
-    target: frames generated at once.
+    context_frames: frames before a chunk that the generator takes.
+    chunk_frames: frames generated at once, at most.
   """
 
-  model: Mirage
+  model: WorldModel
   params: Any
   sampler: Sampler
-  context: int
-  target: int
+  context_frames: int
+  chunk_frames: int
 
   def start(self, frame: Float[Array, 'b 4 4']) -> Session:
-    """Scenes of which nothing is known; `frame` gives their memories' axes."""
+    """Starts scenes with empty memories, whose axes are `frame`."""
     return Session(states=init_states(self.model, frame))
 
-  def write(self, session: Session, clip: Clip) -> Session:
-    """The session with the true frames `[b, t]` in its memories."""
-    states = session.states
-    for start in range(0, clip.time_s.shape[1], WRITTEN_AT_ONCE):
-      some = take_frames(clip, slice(start, start + WRITTEN_AT_ONCE), axis=1)
-      states = self._make_room(states, some)
-      states = self._write(self.params, states, some)
-    return dataclasses.replace(session, states=states)
+  def observe(
+    self, session: Session, clip: Clip, written: Clip | None = None
+  ) -> Session:
+    """Writes true frames `[b, t]`, which extend the context.
 
-  def watch(self, session: Session, clip: Clip) -> Session:
-    """The session after the true frames `[b, t]`, which become its window."""
-    seen = fill_masks(clip)
-    if session.window is not None:
-      seen = join_frames(session.window, seen)
-    return dataclasses.replace(session, window=window_of(seen, self.context))
+    Args:
+      session: of the scenes.
+      clip: the frames.
+      written: frames to write instead, for a memory that needs the future.
+    """
+    for some in _pieces(clip if written is None else written):
+      session = self._reserve(session, some)
+      states = self._write(self.params, session.states, some)
+      session = dataclasses.replace(session, states=states)
+    return extend_context(session, clip, self.context_frames)
 
   def generate(
     self,
     session: Session,
-    key: Key[Array, ''],
+    key: Key[Array, '*b'],
     cameras: Cameras,
     time_s: Float[Array, 'b t'],
   ) -> tuple[Clip, Readout | None, Session]:
-    """The next frames, along `cameras` `[b, t]`: at most `target` of them.
+    """Generates the next frames, at most a chunk; see `generate`.
 
-    Args:
-      session: has a window.
-      key: of the noise.
-      cameras: of the frames. Fewer than `target` take as long.
-      time_s: of the frames.
-
-    Returns:
-      The frames, what the memories showed of them, and the session after;
-      `remember` them if they are to be seen again.
+    Each number of frames is compiled for itself.
 
     Raises:
-      ValueError: too many cameras, or no window yet.
+      ValueError: too many cameras, or no context yet.
     """
-    count, before = time_s.shape[1], session.window
-    if before is None:
-      raise ValueError('nothing was seen yet; watch a posed frame first')
-    if not 1 <= count <= self.target:
-      raise ValueError(f'{count} cameras at once; expected 1 to {self.target}')
-    index = np.minimum(np.arange(self.target), count - 1)
-    cameras, time_s = jax.tree.map(lambda x: x[:, index], (cameras, time_s))
-    made, window, readout = self._generate(
-      self.params, key, before, cameras, time_s, session.states
+    count = time_s.shape[1]
+    if session.context is None:
+      raise ValueError('nothing was seen yet; observe a posed frame first')
+    if not 1 <= count <= self.chunk_frames:
+      raise ValueError(
+        f'{count} cameras at once; expected 1 to {self.chunk_frames}'
+      )
+    made, readout, context = self._generate(
+      self.params, key, session.context, session.states, cameras, time_s
     )
-    if count < self.target:
-      made, readout = jax.tree.map(lambda x: x[:, :count], (made, readout))
-      window = window_of(join_frames(before, made), self.context)
-    return made, readout, Session(window, session.states)
+    return made, readout, dataclasses.replace(session, context=context)
 
-  def remember(self, session: Session, made: Clip) -> Session:
-    """The session with generated frames `[b, t]` in its memories."""
-    states = self._make_room(session.states, made)
-    states = self._write_generated(self.params, states, made)
+  def write_generated(self, session: Session, made: Clip) -> Session:
+    """Writes generated frames `[b, t]`; the states passed in are used up."""
+    session = self._reserve(session, made)
+    states = self._write_generated(self.params, session.states, made)
     return dataclasses.replace(session, states=states)
 
-  def look(
+  def forget(self, session: Session, clip: Clip) -> Session:
+    """Removes true frames `[b, t]` from the memories, as `observe` wrote them.
+
+    Exact only if nothing was erased since.
+
+    Raises:
+      ValueError: by a memory that cannot forget frames.
+    """
+    states = session.states
+    for some in _pieces(clip):
+      states = self._forget(self.params, states, some)
+    return dataclasses.replace(session, states=states)
+
+  def read(
     self, session: Session, cameras: Cameras, height: int, width: int
   ) -> Readout | None:
-    """What the memories show to `cameras` `[b, t]`; None without one."""
+    """Reads views `[b, t]` from the memories; None without one."""
     return self._read(self.params, session.states, cameras, height, width)
 
-  def _make_room(self, states: Any, clip: Clip) -> Any:
-    return make_room(self.model, states, clip.depth_m[0].size)
+  def _reserve(self, session: Session, clip: Clip) -> Session:
+    """Makes room in the memories for frames, and counts erasures."""
+    before = session.states
+    states = reserve(self.model, before, clip.depth_m[0].size)
+    memory = self.model.memory
+    erased = states is not before and not (memory and memory.grows)
+    return dataclasses.replace(
+      session, states=states, erasures=session.erasures + erased
+    )
 
   @functools.cached_property
-  def _write(self):
+  def _write(self) -> Callable[..., Any]:
     return jax.jit(functools.partial(write_frames, self.model, generated=False))
 
   @functools.cached_property
-  def _write_generated(self):
-    write = functools.partial(write_frames, self.model, generated=True)
-    return jax.jit(write, donate_argnums=1)
+  def _write_generated(self) -> Callable[..., Any]:
+    function = functools.partial(write_frames, self.model, generated=True)
+    return jax.jit(function, donate_argnums=1)
 
   @functools.cached_property
-  def _read(self):
+  def _forget(self) -> Callable[..., Any]:
+    return jax.jit(functools.partial(forget_frames, self.model))
+
+  @functools.cached_property
+  def _read(self) -> Callable[..., Readout | None]:
     read = functools.partial(read_views, self.model)
     return jax.jit(read, static_argnums=(3, 4))
 
   @functools.cached_property
-  def _generate(self):
-    @jax.jit
-    def generate(params, key, window, cameras, time_s, states):
-      frames, readout = generate_chunk(
-        self.model, params, key, window, cameras, states, self.sampler
-      )
-      clip = frames.to_clip(cameras, time_s)
-      if readout is not None:
-        readout = dataclasses.replace(readout, retrieved=None)
-      window = window_of(join_frames(window, clip), self.context)
-      return clip, window, readout
+  def _generate(self) -> Callable[..., tuple[Clip, Readout | None, Clip]]:
+    return jax.jit(functools.partial(generate, self.model, self.sampler))
 
-    return generate
+
+def step_sessions(
+  compiled: CompiledModel,
+  sessions: Sequence[Session],
+  keys: Sequence[Key[Array, '']],
+  cameras: Sequence[Cameras],
+  times: Sequence[np.ndarray],
+  remember: bool,
+) -> tuple[list[Clip], list[Session]]:
+  """Generates the next frames of sessions of one scene each, as one batch.
+
+  Args:
+    compiled: the model.
+    sessions: with a context.
+    keys: of the noise of each.
+    cameras: `[t]` of each, the same number.
+    times: `[t]` of each, seconds.
+    remember: whether the frames enter the memories.
+
+  Returns:
+    The frames `[t]` and the session after of each.
+  """
+  made, _, session = compiled.generate(
+    join_sessions(compiled.model, sessions),
+    jnp.stack(keys),
+    jax.tree.map(lambda *x: jnp.stack(x).astype(jnp.float32), *cameras),
+    jnp.asarray(np.stack(times), jnp.float32),
+  )
+  if remember:
+    session = compiled.write_generated(session, made)
+  made = jax.tree.map(np.asarray, made)
+  clips = [take_frames(made, i) for i in range(len(sessions))]
+  return clips, split_session(session)
+
+
+def _pieces(clip: Clip) -> list[Clip]:
+  """Cuts frames `[b, t]` into pieces that are written at once."""
+  starts = range(0, clip.time_s.shape[1], WRITTEN_AT_ONCE)
+  cuts = [slice(start, start + WRITTEN_AT_ONCE) for start in starts]
+  return [take_frames(clip, cut, axis=1) for cut in cuts]

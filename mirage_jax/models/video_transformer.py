@@ -34,7 +34,7 @@ class Block(nn.Module):
     shared: Float[Array, 'b t m'],
     angles: Float[Array, 'tn a'],
   ) -> tuple[Float[Array, 'b t n d'], KeysValues]:
-    """One layer, and what later frames attend to in it."""
+    """Applies the layer; returns keys and values for later frames too."""
     x = constrain(x, 'batch', None, None, None)
     parts = Modulation(6, name='modulation')(shared)
     scale_a, shift_a, gate_a, scale_m, shift_m, gate_m = parts
@@ -57,10 +57,10 @@ class VideoTransformer(nn.Module):
     layers: number of blocks; their parameters are stacked (`nn.scan`).
     heads: attention heads.
     expansion: of the feed-forward block.
-    remat: what the backward pass computes again instead of keeping it: 'none',
+    remat: activations that the backward pass computes again: 'none',
       'full' (all of a block), or 'dots' (all but the products with weights).
     dtype: of the products.
-    kernel: what computes attention; see `nn.attending`.
+    kernel: of attention; see `nn.attention`.
   """
 
   width: int
@@ -88,8 +88,8 @@ class VideoTransformer(nn.Module):
       past: of the frames before these, as returned for them.
 
     Returns:
-      Normalised tokens of the same shape, and what frames after these may
-      attend to, `[layers, b, heads, t n, width / heads]`.
+      Normalised tokens of the same shape, and keys and values for frames
+      after these, `[layers, b, heads, t n, width / heads]`.
     """
     t, n = tokens.shape[1:3]
     condition = level_embedding(levels, 2 * (self.width // 2))

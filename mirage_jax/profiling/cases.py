@@ -12,13 +12,9 @@ import numpy as np
 from mirage_jax import build
 from mirage_jax.build import Settings
 from mirage_jax.geometry.clips import Clip, take_frames
-from mirage_jax.models.sampling import generate_chunk
-from mirage_jax.models.world_model import (
-  Mirage,
-  init_params,
-  init_states,
-  write_frames,
-)
+from mirage_jax.models import rollout
+from mirage_jax.models.scenes import init_states, write_frames
+from mirage_jax.models.world_model import WorldModel, init_params
 from mirage_jax.profiling import timing
 from mirage_jax.profiling.memory_cases import long_clip
 from mirage_jax.profiling.timing import Rows
@@ -171,15 +167,14 @@ def _generated_chunk(settings: Settings) -> Callable[[], Any]:
 
   @jax.jit
   def chunk(params, states, key):
-    frames, _ = generate_chunk(
-      model, params, key, context, rest.cameras, states, sampler
+    made, _, _ = rollout.generate(
+      model, sampler, params, key, context, states, rest.cameras, rest.time_s
     )
-    made = frames.to_clip(rest.cameras, rest.time_s)
-    return frames.rgb, write_frames(model, params, states, made, True)
+    return made.rgb, write_frames(model, params, states, made, True)
 
   return lambda: chunk(params, states, jax.random.key(settings['seed']))
 
 
-def _init(model: Mirage, settings: Settings) -> Any:
+def _init(model: WorldModel, settings: Settings) -> Any:
   key, source = jax.random.key(settings['seed']), settings['source']
   return init_params(model, key, source['height'], source['width'])

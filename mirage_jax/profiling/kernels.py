@@ -9,7 +9,7 @@ chip.
 import dataclasses
 import math
 
-from mirage_jax.nn.attending import block
+from mirage_jax.nn.attention import block
 from mirage_jax.profiling.hlo import Computation, Instruction
 
 

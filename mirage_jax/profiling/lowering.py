@@ -13,15 +13,9 @@ from mirage_jax import build, sharding, trees
 from mirage_jax.build import Settings
 from mirage_jax.data.episodes import Episode
 from mirage_jax.geometry.clips import Clip
-from mirage_jax.models import flops
-from mirage_jax.models.sampling import generate_chunk
-from mirage_jax.models.world_model import (
-  Mirage,
-  init_params,
-  init_states,
-  read_views,
-  write_frames,
-)
+from mirage_jax.models import flops, rollout
+from mirage_jax.models.scenes import init_states, read_views, write_frames
+from mirage_jax.models.world_model import WorldModel, init_params
 from mirage_jax.profiling import costs
 from mirage_jax.runs.run import Run
 from mirage_jax.sharding import RULES
@@ -121,9 +115,9 @@ def _rollout(settings: Settings, run: Run) -> list[Program]:
   )
   states = None if states is None else _lay(mesh, model, states)
 
-  def sample(params, key, context, cameras, states):
-    return generate_chunk(
-      model, params, key, context, cameras, states, sampler
+  def sample(params, key, context, states, cameras, time_s):
+    return rollout.generate(
+      model, sampler, params, key, context, states, cameras, time_s
     )[0]
 
   def write(params, states, clip, model=model):
@@ -137,7 +131,7 @@ def _rollout(settings: Settings, run: Run) -> list[Program]:
     _sizes(settings, model, data['target'] if model.memory else 0), calls
   )
   held = {'parameters': params, 'memory': states}
-  arguments = (params, key, context, target.cameras, states)
+  arguments = (params, key, context, states, target.cameras, target.time_s)
   programs = [
     Program('sample', lambda: _lower(mesh, sample, *arguments), count, held)
   ]
@@ -153,7 +147,7 @@ def _rollout(settings: Settings, run: Run) -> list[Program]:
   return programs
 
 
-def _lay(mesh: Mesh, model: Mirage, states: Any) -> Any:
+def _lay(mesh: Mesh, model: WorldModel, states: Any) -> Any:
   """Lays memories out: scenes over the batch's devices, tables in shards."""
   specs: Any = PartitionSpec()
   if model.memory is not None:
@@ -175,9 +169,9 @@ def _lower(mesh: Mesh, function: Any, *arguments: Any) -> jax.stages.Lowered:
     return function.lower(*arguments)
 
 
-def _sizes(settings: Settings, model: Mirage, written: int) -> flops.Sizes:
+def _sizes(settings: Settings, model: WorldModel, written: int) -> flops.Sizes:
   return flops.Sizes(
-    transformer=dict(model.transformer),
+    transformer=dict(model.generator.transformer),
     patch=settings['model']['patch'],
     height=settings['source']['height'],
     width=settings['source']['width'],
@@ -185,6 +179,8 @@ def _sizes(settings: Settings, model: Mirage, written: int) -> flops.Sizes:
     target=settings['data']['target'],
     written=written,
     learned_features=settings['model']['learned_features'],
+    channels=model.codec.channels,
+    masks=model.codec.masks,
   )
 
 

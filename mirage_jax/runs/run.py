@@ -8,7 +8,7 @@ import jax
 from jax.sharding import Mesh
 
 from mirage_jax import sharding
-from mirage_jax.models.world_model import Mirage
+from mirage_jax.models.world_model import WorldModel
 from mirage_jax.training import state
 
 PRECISIONS = ('float32', 'bfloat16')
@@ -85,7 +85,7 @@ class Run:
   """
 
   settings: Settings
-  model: Mirage
+  model: WorldModel
   mesh: Mesh
   init: Callable[[jax.Array], state.TrainState]
   shapes: state.TrainState

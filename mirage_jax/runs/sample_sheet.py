@@ -6,49 +6,53 @@ from typing import Any
 import jax
 import numpy as np
 
+from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import Sampler
-from mirage_jax.geometry.clips import take_frames
+from mirage_jax.geometry.clips import Clip, take_frames
+from mirage_jax.memory.contract import Readout
+from mirage_jax.models import rollout
 from mirage_jax.models.codec import decode_colour, fill_masks
-from mirage_jax.models.sampling import generate_chunk
-from mirage_jax.models.world_model import Mirage, init_states, write_frames
+from mirage_jax.models.scenes import init_states, write_frames
+from mirage_jax.models.world_model import WorldModel
 from mirage_jax.runs.metrics import contact_sheet
 
 
 def make_sample_sheet(
-  model: Mirage, sampler: Sampler
+  model: WorldModel, sampler: Sampler
 ) -> Callable[[Any, Any], np.ndarray]:
-  """`(params, episode) -> picture`: target, generated, and what memory shows.
+  """Makes `(params, episode) -> picture`: target, generated, readout.
 
   Two rows an episode without a memory, three with one.
   """
 
   @jax.jit
-  def generate(params, episode):
-    window = fill_masks(episode.context)
+  def generate(params: Any, episode: Episode) -> tuple[Clip, Readout | None]:
+    context, target = fill_masks(episode.context), episode.target
     states = init_states(model, episode.history.world_from_camera[:, 0])
-    for past in (episode.history, episode.context):
+    for past in (episode.history, context):
       states = write_frames(model, params, states, past, False)
-    return generate_chunk(
+    made, readout, _ = rollout.generate(
       model,
+      sampler,
       params,
       jax.random.key(0),
-      window,
-      episode.target.cameras,
+      context,
       states,
-      sampler,
+      target.cameras,
+      target.time_s,
     )
+    return made, readout
 
-  def sheet(params, episode) -> np.ndarray:
-    frames, readout = generate(params, episode)
+  def sheet(params: Any, episode: Episode) -> np.ndarray:
+    made, readout = generate(params, episode)
     rows = []
     for i in range(min(4, len(episode.key))):
-      window = take_frames(episode.context, i).rgb
-      target = np.concatenate([window, episode.target.rgb[i]])
-      made = np.concatenate([window, decode_colour(frames.rgb[i])])
-      rows += [target, made]
+      context = take_frames(episode.context, i).rgb
+      rows.append(np.concatenate([context, episode.target.rgb[i]]))
+      rows.append(np.concatenate([context, made.rgb[i]]))
       if readout is not None:
         shown = decode_colour(readout.rgb[i] * readout.opacity[i][..., None])
-        rows.append(np.concatenate([np.zeros_like(window), shown]))
+        rows.append(np.concatenate([np.zeros_like(context), shown]))
     return contact_sheet(rows)
 
   return sheet

@@ -1,4 +1,4 @@
-"""Fewer steps: a student's one step lands where several of a teacher's do.
+"""Progressive distillation: one step of a student for several of a teacher.
 
 Progressive distillation (arXiv 2202.00512, algorithm 2), all at once instead
 of by halves, and from where the student itself arrives. Interval k of the
@@ -9,9 +9,9 @@ straight path passes where the teacher arrived. Where all steps are right, the
 student's whole way ends where the teacher's many steps would have.
 
 Starting from noised data instead would train the student where its sampler
-never is: a model this small does not reach the data from noise. So the target
-frames are not looked at, nor are levels of single frames trained, which no
-sampler uses; masks and depth are the teacher's, too.
+never is: a model this small does not reach the data from noise. So the true
+target frames are not used, and all frames of a chunk have one noise level, as
+in a sampler; masks and depth come from the teacher, too.
 """
 
 import dataclasses
@@ -22,21 +22,21 @@ import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float, Int, Key
 from mirage_jax.data.episodes import Episode
-from mirage_jax.flow import Sampler, aim, towards
-from mirage_jax.models.codec import CHANNELS
+from mirage_jax.flow import Sampler, clean_for_endpoint, step_to
 from mirage_jax.models.sampling import Predict, denoise, predictor
-from mirage_jax.models.world_model import Mirage
-from mirage_jax.training.objective import Answer, Given, Objective
+from mirage_jax.models.world_model import WorldModel
+from mirage_jax.training.losses import Targets
+from mirage_jax.training.objective import Objective, split_key
 
 
 @dataclasses.dataclass(frozen=True)
 class Distillation:
-  """The loss of a student against a teacher's answers.
+  """The loss of a student against the predictions of a teacher.
 
   Attributes:
     objective: its losses, and the noise on what is given.
     sampler: the student's; the grid that it is trained for.
-    teacher: the model that is asked.
+    teacher: the model with more steps.
     teacher_steps: of the teacher for each step of the student.
 
   Raises:
@@ -45,7 +45,7 @@ class Distillation:
 
   objective: Objective
   sampler: Sampler
-  teacher: Mirage
+  teacher: WorldModel
   teacher_steps: int = 4
 
   def __post_init__(self):
@@ -62,13 +62,13 @@ class Distillation:
 
   def __call__(
     self,
-    model: Mirage,
+    model: WorldModel,
     params: Any,
     episode: Episode,
     key: Key[Array, ''],
     teacher_params: Any,
   ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
-    """Mean loss of a batch, and its parts; see `Objective`.
+    """Computes the mean loss of a batch, and its parts; see `Objective`.
 
     Args:
       model: the student.
@@ -78,35 +78,35 @@ class Distillation:
       teacher_params: the teacher's variables; they get no gradient.
     """
     draw, noise_key, interval_key = jax.random.split(key, 3)
-    cameras, shape = episode.target.cameras, episode.target.depth_m.shape
-    student = self.objective.condition(model, params, episode, draw)
+    keys, codec = split_key(draw), model.codec
+    student = self.objective.condition(model, params, episode, keys)
     frozen = jax.lax.stop_gradient((params, student, teacher_params))
-    asked = self.objective.condition(self.teacher, frozen[2], episode, draw)
-
-    def predict(model: Mirage, params: Any, given: Given) -> Predict:
-      return predictor(model, params, cameras, given.window, given.readout)
-
-    interval = draw_intervals(interval_key, shape[0], self.sampler.steps)
-    noise = jax.random.normal(noise_key, (*shape, CHANNELS))
+    taught = self.objective.condition(self.teacher, frozen[2], episode, keys)
+    b, t, h, w = episode.target.depth_m.shape
+    interval = draw_intervals(interval_key, b, self.sampler.steps)
+    shape = b, t, *codec.grid(h, w), codec.channels
     start, _ = denoise(
       'euler',
-      predict(model, *frozen[:2]),
-      noise,
+      predictor(model, *frozen[:2]),
+      jax.random.normal(noise_key, shape),
       self.times_before(interval),
     )
     times = self.times_of(interval)
-    answer = teach(predict(self.teacher, frozen[2], asked), start, times)
-    prediction = predict(model, params, student)(start, times[0])
-    levels = jnp.broadcast_to(times[0][:, None], shape[:2])
-    return self.objective.score(prediction, answer, levels, student)
+    teacher = predictor(self.teacher, frozen[2], taught)
+    targets = distillation_targets(teacher, start, times)
+    prediction = predictor(model, params, student)(start, times[0])
+    levels = jnp.broadcast_to(times[0][:, None], (b, t))
+    return self.objective.score(
+      codec, prediction, targets, levels, student, episode.key[:, 0]
+    )
 
   def times_before(self, interval: Int[Array, 'b']) -> Float[Array, 'n b']:
-    """The student's levels up to the start of each example's interval."""
+    """Gives the student's levels up to each example's interval."""
     steps = jnp.arange(self.sampler.steps + 1)[:, None]
     return self.sampler.times()[jnp.minimum(steps, interval)]
 
   def times_of(self, interval: Int[Array, 'b']) -> Float[Array, 'm b']:
-    """The teacher's levels from the start to the end of each interval."""
+    """Gives the teacher's levels from start to end of each interval."""
     times = self.sampler.times()
     return jnp.linspace(
       times[interval], times[interval + 1], self.teacher_steps + 1
@@ -116,7 +116,7 @@ class Distillation:
 def draw_intervals(
   key: Key[Array, ''], count: int, steps: int
 ) -> Int[Array, 'b']:
-  """An interval for each example: as many of each as can be, in random order.
+  """Draws an interval for each example, each equally often, in random order.
 
   A batch that has all of them has a less noisy gradient.
   """
@@ -125,12 +125,12 @@ def draw_intervals(
   return jax.random.permutation(order, (first + jnp.arange(count)) % steps)
 
 
-def teach(
+def distillation_targets(
   predict: Predict,
-  start: Float[Array, 'b t h w c'],
+  start: Float[Array, 'b t y x c'],
   times: Float[Array, 'm b'],
-) -> Answer:
-  """What must be predicted at `start`, to land where Euler steps do in one.
+) -> Targets:
+  """Computes the clean values whose one step ends where Euler steps do.
 
   Args:
     predict: the teacher's.
@@ -138,11 +138,11 @@ def teach(
     times: descending levels of each example's steps.
   """
   x, last = denoise('euler', predict, start, times)
-  landing = towards(x, last.video, times[-2], times[-1])
-  return Answer(
-    video=aim(start, landing, times[0], times[-1]),
+  end = step_to(x, last.clean, times[-2], times[-1])
+  return Targets(
+    clean=clean_for_endpoint(start, end, times[0], times[-1]),
+    known=jnp.ones((*start.shape[:-1], 1)),
     dynamic=jax.nn.sigmoid(last.dynamic),
     sky=jax.nn.sigmoid(last.sky),
-    depth_known=jnp.ones(last.sky.shape, bool),
     masks_known=jnp.ones((start.shape[0], 2), bool),
   )

@@ -1,70 +1,71 @@
 """The training objective: write the past, read the target, match the flow."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
-import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
 
-from mirage_jax.arrays import Array, Bool, Float, Int, Key
+from mirage_jax.arrays import Array, Float, Int, Key
 from mirage_jax.data.episodes import Episode
 from mirage_jax.flow import LogitNormal, interpolate
-from mirage_jax.flow.paths import MIN_LEVEL, expand
+from mirage_jax.flow.paths import expand
 from mirage_jax.geometry.clips import Clip, join_frames
-from mirage_jax.memory.contract import Readout
-from mirage_jax.models import codec as video_lib
+from mirage_jax.models.codec import (
+  Codec,
+  CodedFrames,
+  CodedReadout,
+  decode_colour,
+  encode_colour,
+)
+from mirage_jax.models.conditioning import Conditioning
 from mirage_jax.models.sampling import Predict, predictor
-from mirage_jax.models.world_model import (
-  Mirage,
-  Prediction,
-  Window,
-  context_video,
+from mirage_jax.models.scenes import (
   init_states,
+  needs_future,
   read_views,
   write_frames,
 )
+from mirage_jax.models.world_model import Prediction, WorldModel
+from mirage_jax.training.losses import (
+  LOSSES,
+  MASKS,
+  Targets,
+  compute_losses,
+)
 
-MASKS = ('dynamic', 'sky')
-LOSSES = ('rgb', 'depth', *MASKS)
+CONFIDENT = 0.5  # readouts above it replace the truth under the noise
 
 # Names of a source's mean loss, and of its share of the examples.
 LOSS_ON, SHARE_OF = 'loss@', 'share@'
 
 
-@flax.struct.dataclass
-class Given:
-  """What a generator is given beside the noisy target.
+class Keys(NamedTuple):
+  """Random keys of one batch, by use; see `split_key`.
 
   Attributes:
-    window: what it made of the frames before.
-    readout: what its memory shows of the target; None without one.
-    clip: where the examples are from: index of their clip in its source.
+    history: noise on written colours.
+    levels: noise levels of the targets.
+    noise: noise on the targets.
+    context: noise on the context.
+    dropout: the examples without a memory.
+    own: the examples with own predictions.
   """
 
-  window: Window
-  readout: Readout | None
-  clip: Int[Array, 'b']
+  history: Key[Array, '']
+  levels: Key[Array, '']
+  noise: Key[Array, '']
+  context: Key[Array, '']
+  dropout: Key[Array, '']
+  own: Key[Array, '']
 
 
-@flax.struct.dataclass
-class Answer:
-  """What a generator should have said of the target.
-
-  Attributes:
-    video: clean colour and inverse depth.
-    dynamic: probability of "moves".
-    sky: probability of "at infinity".
-    depth_known: pixels whose inverse depth is known.
-    masks_known: whether an example's `dynamic` and `sky` are.
-  """
-
-  video: Float[Array, 'b t h w 4']
-  dynamic: Float[Array, 'b t h w']
-  sky: Float[Array, 'b t h w']
-  depth_known: Bool[Array, 'b t h w']
-  masks_known: Bool[Array, 'b 2']
+def split_key(key: Key[Array, '']) -> Keys:
+  """Splits the key of a batch into all that the objective draws from."""
+  history, levels, noise, context, dropout = jax.random.split(key, 5)
+  # Folded in, so that own predictions change no other draw.
+  own = jax.random.fold_in(key, 5)
+  return Keys(history, levels, noise, context, dropout, own)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,16 +77,16 @@ class Objective:
     levels: distribution of the targets' noise level.
     independent: share of examples with one level a frame (diffusion forcing,
       arXiv 2407.01392); the others have one level a chunk.
-    context_noise: largest level of noise on the window (half of the examples
+    context_noise: largest level of noise on the context (half of the examples
       have none).
     history_noise: largest standard deviation of noise on written colours, in
       [-1, 1] units.
-    memory_dropout: share of the examples that are shown an empty memory. What
-      a memory knows teaches the generator nothing of places that it does not.
+    memory_dropout: share of the examples with an empty memory, from which
+      the generator learns new places.
     own_prediction: share of the examples in which, where the memory is
-      confident, the noise lies on what the model predicts of noise alone
-      instead of on the truth. A sampler arrives at such samples: that memory
-      is to be trusted must be learned where nothing else tells the truth.
+      confident, the noise lies on the prediction from pure noise instead of
+      on the truth. A sampler arrives at such samples, and only the memory
+      then holds the truth.
     sources: of a mixture, by turns: that of clip i is `i % len(sources)`. The
       loss on each is reported beside that on all.
 
@@ -117,96 +118,122 @@ class Objective:
         )
 
   def __call__(
-    self, model: Mirage, params: Any, episode: Episode, key: Key[Array, '']
+    self,
+    model: WorldModel,
+    params: Any,
+    episode: Episode,
+    key: Key[Array, ''],
   ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
-    """Mean loss of a batch, and its parts.
+    """Computes the mean loss of a batch, and its parts.
 
     Args:
       model: the world model.
       params: its variables.
-      episode: `[b, ...]` history to write, window, and frames to generate.
+      episode: `[b, ...]` history to write, context, and target.
       key: of all noise.
 
     Returns:
       The weighted sum, and each part unweighted beside it.
     """
-    keys = jax.random.split(key, 5)
-    given = self.condition(model, params, episode, key)
-    target = episode.target
-    clean = video_lib.encode_clip(target)
-    levels = self._target_levels(keys[1], (clean.shape[0], clean.shape[1]))
-    noise = jax.random.normal(keys[2], clean.shape)
-    predict = predictor(
-      model, params, target.cameras, given.window, given.readout
+    keys = split_key(key)
+    conditioning = self.condition(model, params, episode, keys)
+    target, encoded = episode.target, model.codec.encode(episode.target)
+    clean = encoded.values
+    levels = self._target_levels(keys.levels, (clean.shape[0], clean.shape[1]))
+    noise = jax.random.normal(keys.noise, clean.shape)
+    predict = predictor(model, params, conditioning)
+    to_corrupt = self._clean_to_corrupt(
+      predict, clean, noise, conditioning.readout, keys.own
     )
-    hidden = self._hidden(predict, clean, noise, given.readout, key)
-    noisy = interpolate(hidden, noise, levels)
+    noisy = interpolate(to_corrupt, noise, levels)
     prediction = model.apply(
-      params, noisy, levels, target.cameras, given.window, given.readout
+      params, noisy, levels, conditioning, method='denoise'
     )
-    answer = Answer(
-      video=clean,
+    targets = Targets(
+      clean=clean,
+      known=encoded.known,
       **{name: getattr(target, name).astype(jnp.float32) for name in MASKS},
-      depth_known=video_lib.depth_known(target),
       masks_known=episode.known,
     )
-    return self.score(prediction, answer, levels, given)
+    return self.score(
+      model.codec, prediction, targets, levels, conditioning, episode.key[:, 0]
+    )
 
   def condition(
-    self, model: Mirage, params: Any, episode: Episode, key: Key[Array, '']
-  ) -> Given:
-    """Writes the past and reads and watches what is given of the target.
+    self, model: WorldModel, params: Any, episode: Episode, keys: Keys
+  ) -> Conditioning:
+    """Writes the past, reads the views of the target, encodes the context.
 
     Args:
       model: the world model.
       params: its variables.
       episode: as in `__call__`; of the target only the cameras matter, but to
-        a memory that foresees.
-      key: of the noise on what is given; the same for any model.
+        a memory that needs the future.
+      keys: of the noise on the inputs; the same for any model.
     """
-    noise, _, _, window_noise, hiding = jax.random.split(key, 5)
     target, context = episode.target, episode.context
-    # The window is in the memory too, as it is in a rollout.
+    # The context is in the memory too, as it is in a rollout.
     history = join_frames(episode.history, context)
-    if model.memory is not None and model.memory.needs_future:
+    if needs_future(model):
       history = join_frames(history, target)
-    history = self._noisy_history(noise, history)
+    history = self._noisy_history(keys.history, history)
     states = init_states(model, history.world_from_camera[:, 0])
     states = write_frames(model, params, states, history, False)
     h, w = target.depth_m.shape[-2:]
     readout = read_views(model, params, states, target.cameras, h, w)
     if readout is not None:
-      drawn = jax.random.uniform(hiding, target.rgb.shape[:1])
+      drawn = jax.random.uniform(keys.dropout, target.rgb.shape[:1])
       shown = (drawn >= self.memory_dropout).astype(jnp.float32)
       readout = readout.hidden(shown)
-    frames, levels = self._noisy_context(window_noise, context)
-    window = model.apply(
-      params, frames, levels, context.cameras, readout, method='watch'
+    frames, levels = self._noisy_context(
+      keys.context, model.codec.encode(context)
     )
-    return Given(window, readout, episode.key[:, 0])
+    return model.apply(
+      params,
+      frames,
+      levels,
+      context.cameras,
+      target.cameras,
+      readout,
+      method='condition',
+    )
 
   def score(
     self,
+    codec: Codec,
     prediction: Prediction,
-    answer: Answer,
+    targets: Targets,
     levels: Float[Array, 'b t'],
-    given: Given,
+    conditioning: Conditioning,
+    clip: Int[Array, 'b'],
   ) -> tuple[Float[Array, ''], dict[str, Float[Array, '']]]:
-    """The weighted sum of the losses, and each part unweighted beside it."""
-    each = _losses(prediction, answer, levels)
+    """Weighs and adds the losses.
+
+    Args:
+      codec: of the values.
+      prediction: of the model.
+      targets: of the prediction.
+      levels: noise level of every frame.
+      conditioning: of the prediction.
+      clip: index of each example's clip in its source.
+
+    Returns:
+      The weighted sum, and each part unweighted beside it.
+    """
+    each = compute_losses(codec, prediction, targets, levels)
     parts = {name: value.mean() for name, value in each.items()}
     weighted = [self.weights[name] * parts[name] for name in LOSSES]
     loss = jnp.stack(weighted).sum()
-    parts |= self._by_source(each, given.clip)
-    if given.readout is not None:
-      parts['memory_opacity'] = given.readout.opacity.mean()
+    parts |= self._by_source(each, clip)
+    if conditioning.readout is not None:
+      parts['memory_opacity'] = conditioning.readout.opacity.mean()
       parts['memory_gate'] = prediction.gate.mean()
     return loss, parts
 
   def _by_source(
     self, each: dict[str, Float[Array, 'b']], clip: Int[Array, 'b']
   ) -> dict[str, Float[Array, '']]:
-    """The sum of a mixture's losses by source, and its share, of the batch."""
+    """Averages the loss of each source of a mixture; counts its share."""
     names = dict.fromkeys(self.sources)
     if len(names) < 2:
       return {}
@@ -219,22 +246,21 @@ class Objective:
       parts[f'{SHARE_OF}{name}'] = mine.mean()
     return parts
 
-  def _hidden(
+  def _clean_to_corrupt(
     self,
     predict: Predict,
-    clean: Float[Array, 'b t h w 4'],
-    noise: Float[Array, 'b t h w 4'],
-    readout: Readout | None,
+    clean: Float[Array, 'b t y x c'],
+    noise: Float[Array, 'b t y x c'],
+    readout: CodedReadout | None,
     key: Key[Array, ''],
-  ) -> Float[Array, 'b t h w 4']:
-    """What the noise lies on: the truth, or `own_prediction` of it."""
+  ) -> Float[Array, 'b t y x c']:
+    """Chooses the values under the noise: true ones, or own predictions."""
     if not self.own_prediction or readout is None:
       return clean
-    ahead = jax.lax.stop_gradient(predict(noise, jnp.float32(1.0)).video)
-    # A key of its own: the other draws are what they are without.
-    drawn = jax.random.uniform(jax.random.fold_in(key, 5), clean.shape[:1])
+    ahead = jax.lax.stop_gradient(predict(noise, jnp.float32(1.0)).clean)
+    drawn = jax.random.uniform(key, clean.shape[:1])
     own = expand(drawn < self.own_prediction, readout.confidence)
-    own &= readout.confidence > 0.5
+    own &= readout.confidence > CONFIDENT
     return jnp.where(own[..., None], ahead, clean)
 
   def _target_levels(
@@ -246,19 +272,17 @@ class Objective:
     return jnp.where(apart, self.levels.sample(each, shape), chunk)
 
   def _noisy_context(
-    self, key: Key[Array, ''], context: Clip
-  ) -> tuple[Float[Array, 'b c h w 5'], Float[Array, 'b c']]:
+    self, key: Key[Array, ''], context: CodedFrames
+  ) -> tuple[CodedFrames, Float[Array, 'b c']]:
     noise_key, level_key = jax.random.split(key)
-    window = context_video(context)
-    b, c = window.shape[:2]
+    b, c = context.values.shape[:2]
     levels = jax.random.uniform(
       level_key, (b, 1), minval=-self.context_noise, maxval=self.context_noise
     )
     levels = jnp.broadcast_to(jnp.maximum(levels, 0.0), (b, c))
-    video = window[..., :-1]
-    noise = jax.random.normal(noise_key, video.shape)
-    video = interpolate(video, noise, levels)
-    return jnp.concatenate([video, window[..., -1:]], axis=-1), levels
+    noise = jax.random.normal(noise_key, context.values.shape)
+    values = interpolate(context.values, noise, levels)
+    return CodedFrames(values, context.known), levels
 
   def _noisy_history(self, key: Key[Array, ''], history: Clip) -> Clip:
     noise_key, scale_key = jax.random.split(key)
@@ -267,30 +291,6 @@ class Objective:
       scale_key, (b, 1, 1, 1, 1), minval=-1.0
     )
     noise = jax.random.normal(noise_key, history.rgb.shape)
-    rgb = video_lib.encode_colour(history.rgb)
+    rgb = encode_colour(history.rgb)
     rgb = rgb + jnp.maximum(scale, 0.0) * noise
-    return dataclasses.replace(history, rgb=video_lib.decode_colour(rgb))
-
-
-def _losses(
-  prediction: Prediction, answer: Answer, levels: Float[Array, 'b t']
-) -> dict[str, Float[Array, 'b']]:
-  """Every loss of `LOSSES` an example; a mask that is unknown costs nothing.
-
-  The squared error of the clean sample over `t^2` is that of the velocity
-  (arXiv 2511.13720, table 1).
-  """
-  scale = 1.0 / jnp.maximum(levels, MIN_LEVEL) ** 2
-  error = (prediction.video - answer.video) ** 2 * scale[..., None, None, None]
-  known = answer.depth_known.astype(jnp.float32)
-  pixels = (1, 2, 3)
-  depth = (error[..., 3] * known).sum(pixels)
-  parts = {
-    'rgb': error[..., :3].mean((1, 2, 3, 4)),
-    'depth': depth / jnp.maximum(known.sum(pixels), 1.0),
-  }
-  for i, name in enumerate(MASKS):
-    logit, mask = getattr(prediction, name), getattr(answer, name)
-    cost = optax.sigmoid_binary_cross_entropy(logit, mask)
-    parts[name] = cost.mean(pixels) * answer.masks_known[:, i]
-  return parts
+    return dataclasses.replace(history, rgb=decode_colour(rgb))

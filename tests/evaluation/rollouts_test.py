@@ -13,7 +13,7 @@ from mirage_jax.memory.baselines.frame_bank import FrameBank
 from mirage_jax.memory.baselines.oracle import Oracle
 from mirage_jax.memory.hash_grid.grid import HashGrid
 from mirage_jax.models import rollout
-from mirage_jax.models.world_model import Mirage, init_params
+from mirage_jax.models.world_model import init_params, make_pixel_model
 
 SIZE, FRAMES = 16, 9
 GRID = HashGrid(cell_m=(0.64, 0.16), entries=(2**10, 2**12), features=3 + 4)
@@ -36,14 +36,14 @@ def wall(b=2):
 
 
 def player(memory, **options):
-  model = Mirage(transformer=TRUNK, memory=memory, learned_features=4)
+  model = make_pixel_model(transformer=TRUNK, memory=memory, learned_features=4)
   params = init_params(model, jax.random.key(0), SIZE, SIZE)
   # Away from zero initialisation, where no input matters.
   params = jax.tree.map(
     lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape), params
   )
-  settings = {'context': 2, 'target': 3, **options}
-  return rollouts.ModelPlayer(model, params, Sampler(steps=2), **settings)
+  compiled = rollout.CompiledModel(model, params, Sampler(steps=2), 2, 3)
+  return rollouts.ModelPlayer(compiled, **options)
 
 
 @pytest.fixture(scope='module')
@@ -122,11 +122,11 @@ def test_without_a_memory_only_the_window_reaches_the_model(alone_and_told):
   chex.assert_trees_all_equal(first.clip, second.clip)
 
 
-def test_one_observed_frame_fills_the_window(remembering):
+def test_one_observed_frame_fills_the_context(remembering):
   made = remembering(wall(), 1, jax.random.key(0))
   assert made.clip.rgb.shape[1] == FRAMES - 1
-  window = rollout.window_of(take_frames(wall(), slice(1), axis=1), 3)
-  assert window.rgb.shape[1] == 3 and window.dynamic is not None
+  context = rollout.last_frames(take_frames(wall(), slice(1), axis=1), 3)
+  assert context.rgb.shape[1] == 3 and context.dynamic is not None
 
 
 def test_progress_is_told_after_every_chunk(alone_and_told):

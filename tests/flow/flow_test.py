@@ -59,13 +59,15 @@ def test_examples_may_have_times_of_their_own(kind):
     np.testing.assert_allclose(both[i], one, atol=1e-6)
 
 
-def test_aiming_is_the_inverse_of_going_towards():
+def test_clean_for_endpoint_inverts_step_to():
   t, end = jnp.array([1.0, 0.4]), jnp.array([0.7, 0.0])
   x = flow.interpolate(CLEAN, NOISE, t)
-  reached = flow.towards(x, CLEAN, t, end)
+  reached = flow.step_to(x, CLEAN, t, end)
   on_path = flow.interpolate(CLEAN, NOISE, end)
   np.testing.assert_allclose(reached, on_path, atol=1e-6)
-  np.testing.assert_allclose(flow.aim(x, reached, t, end), CLEAN, atol=1e-5)
+  np.testing.assert_allclose(
+    flow.clean_for_endpoint(x, reached, t, end), CLEAN, atol=1e-5
+  )
 
 
 def test_heun_is_of_higher_order_than_euler():

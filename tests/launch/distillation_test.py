@@ -75,7 +75,9 @@ def test_the_teacher_lies_as_the_student_does(teacher):
   theirs, ours = run.place_frozen()[0], run.shapes.params
   for x, y in zip(*map(jax.tree.leaves, (theirs, ours)), strict=True):
     assert x.sharding == y.sharding and x.shape == y.shape
-  kernel = theirs['params']['trunk']['blocks']['mlp']['up']['kernel']
+  kernel = theirs['params']['generator']['trunk']['blocks']['mlp']['up'][
+    'kernel'
+  ]
   assert kernel.addressable_shards[0].data.shape == (2, 64, 256)
 
 

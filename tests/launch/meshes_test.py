@@ -40,8 +40,12 @@ def run(devices, data=-1, fsdp=1, model=1, **changes):
 def test_any_mesh_trains_as_one_device(devices, sizes, one_device):
   seen, state = run(devices, *sizes, memory='none')
   np.testing.assert_allclose(seen, one_device[0], rtol=2e-5)
-  kernel = state.params['params']['trunk']['blocks']['mlp']['up']['kernel']
-  whole = one_device[1].params['params']['trunk']['blocks']['mlp']['up']
+  kernel = state.params['params']['generator']['trunk']['blocks']['mlp']['up'][
+    'kernel'
+  ]
+  whole = one_device[1].params['params']['generator']['trunk']['blocks']['mlp'][
+    'up'
+  ]
   np.testing.assert_allclose(kernel, whole['kernel'], atol=2e-5)
   part = kernel.addressable_shards[0].data.shape
   _, fsdp, model = sizes

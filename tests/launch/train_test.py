@@ -151,11 +151,11 @@ def test_the_bench_differs_in_the_memory_alone(memory):
   model = build.make_model(config.to_dict())
   kind = memory if memory in kinds.KINDS else None
   assert type(model.memory) is (kinds.KINDS[kind] if kind else type(None))
-  assert model.alone == (memory == 'frame')
+  assert model.generator.per_frame == (memory == 'frame')
   build.make_memory(config.to_dict(), 'rollout')
   for section in ('memory', 'rollout_memory'):
     del config[section], base[section]
-  config.model.alone, config.data.context = False, 4
+  config.model.per_frame, config.data.context = False, 4
   assert config.to_dict() == base.to_dict()
 
 
@@ -166,7 +166,7 @@ def test_the_bench_names_its_memories():
 
 def test_memories_of_whole_pictures_are_not_of_cells():
   config = bench.get_config('frame_bank')
-  config.model.cell = 2
+  config.model.pixel_group = 2
   with pytest.raises(ValueError, match='but a frame_bank keeps whole pictures'):
     build.make_model(config.to_dict())
 

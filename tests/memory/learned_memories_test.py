@@ -13,7 +13,7 @@ from mirage_jax.memory.baselines.recurrent import Recurrent
 from mirage_jax.memory.laws import make_observed
 from mirage_jax.models import pixel_groups
 from mirage_jax.models.codec import encode_colour, fill_masks
-from mirage_jax.models.world_model import Mirage, init_params
+from mirage_jax.models.world_model import init_params, make_pixel_model
 
 SIZE = 16
 PLANES = Planes(features=7, size=32, samples=12, width=16, rendered=4)
@@ -25,7 +25,7 @@ TRUNK = {'width': 32, 'layers': 1, 'heads': 2}
 @functools.cache
 def model_of(memory):
   """A model around the memory, away from zero initialisation."""
-  model = Mirage(transformer=TRUNK, memory=memory, learned_features=4)
+  model = make_pixel_model(transformer=TRUNK, memory=memory, learned_features=4)
   params = init_params(model, jax.random.key(0), SIZE, SIZE)
   leaves, tree = jax.tree.flatten(params)
   keys = jax.random.split(jax.random.key(1), len(leaves))

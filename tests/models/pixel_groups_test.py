@@ -11,7 +11,7 @@ from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
 from mirage_jax.models import pixel_groups
 from mirage_jax.models.codec import encode_colour, fill_masks
-from mirage_jax.models.world_model import Mirage, init_params
+from mirage_jax.models.world_model import init_params, make_pixel_model
 
 SIZE = 8
 CELLS = pytest.mark.parametrize('cell', [1, 2, 4])
@@ -76,6 +76,6 @@ def test_depths_that_are_missing_do_not_matter():
 
 def test_a_cell_that_does_not_fit_a_token_is_named():
   trunk = {'width': 32, 'layers': 1, 'heads': 2}
-  model = Mirage(transformer=trunk, patch=8, cell=4)
-  with pytest.raises(ValueError, match='cell is 4 with patch 8'):
+  model = make_pixel_model(transformer=trunk, patch=8, pixel_group=4)
+  with pytest.raises(ValueError, match='pixel_group is 4 with feature_pixels'):
     init_params(model, jax.random.key(0), 16, 16)

@@ -15,18 +15,16 @@ from mirage_jax.memory.baselines.frame_bank import FrameBank
 from mirage_jax.memory.baselines.point_cloud import PointCloud
 from mirage_jax.memory.view_grid import erasure
 from mirage_jax.memory.view_grid.grid import ViewGrid
-from mirage_jax.models.codec import encode_clip, fill_masks
+from mirage_jax.models.codec import PixelCodec, fill_masks
 from mirage_jax.models.sampling import generate_chunk
-from mirage_jax.models.video_transformer import VideoTransformer
-from mirage_jax.models.world_model import (
-  Mirage,
-  context_video,
-  init_params,
+from mirage_jax.models.scenes import (
   init_states,
   make_room,
   read_views,
   write_frames,
 )
+from mirage_jax.models.video_transformer import VideoTransformer
+from mirage_jax.models.world_model import init_params, make_pixel_model
 
 SIZE = 16
 CLOUD = PointCloud(features=3 + 4, capacity=2**11)
@@ -53,7 +51,7 @@ def clip() -> Clip:
 
 @pytest.fixture(scope='module')
 def remembering() -> tuple:
-  model = Mirage(transformer=TRUNK, memory=CLOUD, learned_features=4)
+  model = make_pixel_model(transformer=TRUNK, memory=CLOUD, learned_features=4)
   return model, init_params(model, jax.random.key(0), SIZE, SIZE)
 
 
@@ -131,16 +129,21 @@ def predict(model, params, clip, readout):
 def _predict(model, params, clip, readout):
   target = take_frames(clip, slice(3, 6), axis=1)
   levels = jnp.full((1, 3), 0.5)
-  window = watched(model, params, clip, readout)
-  noisy = encode_clip(target)
-  return model.apply(params, noisy, levels, target.cameras, window, readout)
+  conditioning = conditioned(model, params, clip, readout)
+  noisy = PixelCodec().encode(target).values
+  return model.apply(params, noisy, levels, conditioning, method='denoise')
 
 
-def watched(model, params, clip, readout):
-  window = take_frames(clip, slice(0, 3), axis=1)
-  video, clean = context_video(window), jnp.zeros((1, 3))
+def conditioned(model, params, clip, readout):
+  context = take_frames(clip, slice(0, 3), axis=1)
   return model.apply(
-    params, video, clean, window.cameras, readout, method='watch'
+    params,
+    PixelCodec().encode(context),
+    jnp.zeros((1, 3)),
+    context.cameras,
+    take_frames(clip, slice(3, 6), axis=1).cameras,
+    readout,
+    method='condition',
   )
 
 
@@ -157,7 +160,7 @@ def _remembered(model, params, clip):
 
 def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
   grid = ViewGrid(entries=3 * 2**10, views=2**8, rounds=8, features=7)
-  model = Mirage(transformer=TRUNK, memory=grid, learned_features=4)
+  model = make_pixel_model(transformer=TRUNK, memory=grid, learned_features=4)
   params = init_params(model, jax.random.key(0), SIZE, SIZE)
   states = init_states(model, jnp.tile(clip.world_from_camera[:, 0], (2, 1, 1)))
   assert make_room(model, states, 0) is states
@@ -202,11 +205,11 @@ def test_an_empty_memory_changes_nothing(remembering, clip):
   empty = init_states(model, clip.world_from_camera[:, 0])
   views = take_frames(clip, slice(3, 6), axis=1).cameras
   readout = read_views(model, params, empty, views, SIZE, SIZE)
-  params['params']['readout_in']['bias'] *= 0.0
+  params['params']['generator']['readout_in']['bias'] *= 0.0
   bare = predict(model, params, clip, None)
   told = predict(model, params, clip, readout)
   np.testing.assert_allclose(told.gate, 0, atol=0.05)
-  np.testing.assert_allclose(told.video, bare.video, atol=0.3)
+  np.testing.assert_allclose(told.clean, bare.clean, atol=0.3)
 
 
 def test_a_new_model_returns_what_the_memory_is_sure_of(remembering, clip):
@@ -216,7 +219,7 @@ def test_a_new_model_returns_what_the_memory_is_sure_of(remembering, clip):
   params = jax.tree.map(lambda x: x, params)
   params['params']['guess_bias'] = jnp.float32(20.0)
   told = predict(model, params, clip, sure)
-  np.testing.assert_allclose(told.video[..., :3], readout.rgb, atol=1e-4)
+  np.testing.assert_allclose(told.clean[..., :3], readout.rgb, atol=1e-4)
 
 
 def test_gradients_reach_the_writer_through_the_memory(remembering, clip):
@@ -225,11 +228,11 @@ def test_gradients_reach_the_writer_through_the_memory(remembering, clip):
 
   def loss(params):
     readout = remembered(model, params, clip)
-    return (predict(model, params, clip, readout).video ** 2).sum()
+    return (predict(model, params, clip, readout).clean ** 2).sum()
 
   gradient = jax.jit(jax.grad(loss))(params)['params']
   assert jnp.abs(gradient['encoder_hidden']['kernel']).max() > 0
-  assert jnp.abs(gradient['readout_in']['kernel']).max() > 0
+  assert jnp.abs(gradient['generator']['readout_in']['kernel']).max() > 0
 
 
 def test_gradient_of_the_writer_is_the_finite_difference(remembering, clip):
@@ -282,15 +285,16 @@ def test_one_step_of_euler_is_the_prediction_at_noise(remembering, clip):
   generate = functools.partial(generate_chunk, model, sampler=Sampler(steps=1))
   frames, _ = jax.jit(generate)(params, key, window, views, None)
   noise = jax.random.normal(key, (1, 3, SIZE, SIZE, 4))
-  past = jax.jit(functools.partial(watched, model))(params, clip, None)
-  direct = jax.jit(model.apply)(params, noise, jnp.ones((1, 3)), views, past)
+  inputs = jax.jit(functools.partial(conditioned, model))(params, clip, None)
+  denoise = jax.jit(functools.partial(model.apply, method='denoise'))
+  direct = denoise(params, noise, jnp.ones((1, 3)), inputs)
   np.testing.assert_allclose(
-    frames.rgb, jnp.clip(direct.video[..., :3], -1, 1), atol=1e-5
+    frames.rgb, jnp.clip(direct.clean[..., :3], -1, 1), atol=1e-5
   )
 
 
 def test_a_window_model_has_no_states(clip):
-  model = Mirage(transformer=TRUNK)
+  model = make_pixel_model(transformer=TRUNK)
   params = init_params(model, jax.random.key(0), SIZE, SIZE)
   frame = clip.world_from_camera[:, 0]
   assert init_states(model, frame) is None
@@ -299,31 +303,31 @@ def test_a_window_model_has_no_states(clip):
 
 
 def test_a_frame_alone_sees_no_other(clip):
-  model = Mirage(transformer=TRUNK, alone=True)
+  model = make_pixel_model(transformer=TRUNK, per_frame=True)
   params = shaken(init_params(model, jax.random.key(0), SIZE, SIZE))
-  before = predict(model, params, clip, None).video
+  before = predict(model, params, clip, None).clean
   others = np.array([0, 1, 2, 3, 5])
   changed = clip.replace(rgb=clip.rgb.at[:, others].set(0))
-  after = predict(model, params, changed, None).video
+  after = predict(model, params, changed, None).clean
   np.testing.assert_array_equal(before[:, 1], after[:, 1])
   assert jnp.abs(before[:, 0] - after[:, 0]).max() > 1e-4
 
 
 def test_frames_that_are_recalled_join_the_window(clip):
   bank = FrameBank(SIZE, SIZE, frames=2, context_frames=2, capacity=8)
-  model = Mirage(transformer=TRUNK, memory=bank, learned_features=4)
+  model = make_pixel_model(transformer=TRUNK, memory=bank, learned_features=4)
   params = shaken(init_params(model, jax.random.key(0), SIZE, SIZE))
   readout = remembered(model, params, clip)
   assert readout.retrieved.rgb.shape == (1, 2, SIZE, SIZE, 3)
-  told = predict(model, params, clip, readout).video
+  told = predict(model, params, clip, readout).clean
   dark = readout.retrieved.replace(rgb=-jnp.ones_like(readout.retrieved.rgb))
-  other = predict(model, params, clip, readout.replace(retrieved=dark)).video
+  other = predict(model, params, clip, readout.replace(retrieved=dark)).clean
   assert jnp.abs(told - other).max() > 1e-3
   hidden = readout.hidden(jnp.zeros(1))
   blank = hidden.replace(
     retrieved=hidden.retrieved.replace(rgb=readout.retrieved.rgb)
   )
   np.testing.assert_array_equal(
-    predict(model, params, clip, hidden).video,
-    predict(model, params, clip, blank).video,
+    predict(model, params, clip, hidden).clean,
+    predict(model, params, clip, blank).clean,
   )

@@ -8,8 +8,7 @@ import pytest
 from jax.experimental.pallas import tpu as pltpu
 
 from mirage_jax import sharding
-from mirage_jax.nn.attending import attend
-from mirage_jax.nn.attention import Attention
+from mirage_jax.nn.attention import Attention, attend
 from mirage_jax.nn.embeddings import (
   level_embedding,
   patchify,

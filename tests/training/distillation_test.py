@@ -12,10 +12,10 @@ from mirage_jax.models.sampling import denoise
 from mirage_jax.models.world_model import Prediction, init_params
 from mirage_jax.training.distillation import (
   Distillation,
+  distillation_targets,
   draw_intervals,
-  teach,
 )
-from mirage_jax.training.objective import LOSSES
+from mirage_jax.training.losses import LOSSES
 from tests.training.objective_test import MODEL, OBJECTIVE, SIZE
 from tests.training.objective_test import episode as episode
 
@@ -25,11 +25,11 @@ NOISE = jax.random.normal(jax.random.key(1), SHAPE)
 DISTILLATION = Distillation(OBJECTIVE, Sampler(steps=3), MODEL, teacher_steps=2)
 
 
-def says(video):
-  """A teacher whose prediction is `video(x, level)`."""
+def says(clean):
+  """A teacher whose prediction is `clean(x, level)`."""
 
   def predict(x, level):
-    found = video(x, jnp.reshape(level, (-1, 1, 1, 1, 1)))
+    found = clean(x, jnp.reshape(level, (-1, 1, 1, 1, 1)))
     mask = found[..., 0]
     return Prediction(found, mask, -mask, jnp.zeros_like(mask))
 
@@ -47,18 +47,18 @@ def test_on_straight_paths_the_target_is_the_clean_sample(steps, shift):
   made = dataclasses.replace(DISTILLATION, sampler=sampler, teacher_steps=steps)
   times = made.times_of(jnp.arange(3))
   start = interpolate(CLEAN, NOISE, times[0])
-  answer = teach(says(lambda x, level: CLEAN), start, times)
-  np.testing.assert_allclose(answer.video, CLEAN, atol=2e-5)
+  targets = distillation_targets(says(lambda x, level: CLEAN), start, times)
+  np.testing.assert_allclose(targets.clean, CLEAN, atol=2e-5)
 
 
 def test_a_teacher_of_one_step_is_asked_for_its_own_prediction():
   times = dataclasses.replace(DISTILLATION, teacher_steps=1).times_of(
     jnp.arange(3)
   )
-  answer = teach(says(bends), NOISE, times)
+  targets = distillation_targets(says(bends), NOISE, times)
   own = says(bends)(NOISE, times[0])
-  np.testing.assert_allclose(answer.video, own.video, atol=1e-5)
-  np.testing.assert_allclose(answer.dynamic, jax.nn.sigmoid(own.dynamic))
+  np.testing.assert_allclose(targets.clean, own.clean, atol=1e-5)
+  np.testing.assert_allclose(targets.dynamic, jax.nn.sigmoid(own.dynamic))
 
 
 def test_one_step_to_the_target_lands_where_the_teacher_does():
@@ -68,9 +68,9 @@ def test_one_step_to_the_target_lands_where_the_teacher_does():
   for interval in range(3):
     times = DISTILLATION.times_of(jnp.full(3, interval))
     t, end = times[0][0], times[-1][0]
-    x += (end - t) / t * (x - teach(says(bends), x, times).video)
+    x += (end - t) / t * (x - distillation_targets(says(bends), x, times).clean)
   _, many = denoise('euler', says(bends), NOISE, Sampler(steps=6).times())
-  np.testing.assert_allclose(x, many.video, atol=1e-4)
+  np.testing.assert_allclose(x, many.clean, atol=1e-4)
 
 
 def test_the_student_starts_where_its_sampler_would_be():

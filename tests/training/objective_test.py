@@ -12,11 +12,12 @@ from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.baselines.oracle import Oracle
 from mirage_jax.memory.baselines.point_cloud import PointCloud
 from mirage_jax.models.codec import fill_masks
-from mirage_jax.models.world_model import Mirage, init_params
-from mirage_jax.training.objective import LOSSES, Objective
+from mirage_jax.models.world_model import init_params, make_pixel_model
+from mirage_jax.training.losses import LOSSES
+from mirage_jax.training.objective import Objective
 
 SIZE = 16
-MODEL = Mirage(
+MODEL = make_pixel_model(
   transformer={'width': 32, 'layers': 1, 'heads': 2},
   memory=PointCloud(features=3 + 4, capacity=2**10),
   learned_features=4,

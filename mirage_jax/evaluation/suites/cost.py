@@ -32,7 +32,7 @@ from mirage_jax.evaluation.reports.tables import Table
 from mirage_jax.evaluation.suite import Setting, Suite
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.contract import Memory
-from mirage_jax.models.rollout import Session, Stream, window_of
+from mirage_jax.models.rollout import CompiledModel, Session, last_frames
 from mirage_jax.progress import Progress
 
 Figures = dict[str, statistics.Interval]
@@ -127,7 +127,7 @@ def make_aged(
   last: int,
   memory: Memory | None,
   layers: nn.Module | None = None,
-  stream: Stream | None = None,
+  compiled: CompiledModel | None = None,
 ) -> Aged:
   """Writes `last` chunks and keeps what is to be timed.
 
@@ -136,7 +136,7 @@ def make_aged(
     last: how many are written.
     memory: None for a model without.
     layers: what the memory has learned, bound, if it learns.
-    stream: the model that remembers by it, if there is one.
+    compiled: the model that remembers by it, if there is one.
   """
   kept = [age for age in TIMED if age <= last]
   first, states, sizes, calls = chunks[0], {}, [], {}
@@ -148,26 +148,27 @@ def make_aged(
     for age, state in states.items():
       calls['write', age] = functools.partial(write, state, first)
       calls['read', age] = functools.partial(read, state, cameras)
-  if stream is not None:
-    generate = make_generate(stream, first)
+  if compiled is not None:
+    generate = make_generate(compiled, first)
     for age in kept:
       state = jax.tree.map(lambda x: x[None], states.get(age))
       calls['generate', age] = functools.partial(generate, state)
   return Aged(sizes, calls)
 
 
-def make_generate(stream: Stream, clip: Clip) -> Callable[[Any], Clip]:
+def make_generate(compiled: CompiledModel, clip: Clip) -> Callable[[Any], Clip]:
   """`(states) -> frames`: the model generates what a clip's cameras see.
 
   With its read of the memory, for one scene.
   """
   one = jax.tree.map(lambda x: jnp.asarray(x[None]), clip)
-  views = take_frames(one, slice(stream.target), axis=1)
-  window, key = window_of(one, stream.context), jax.random.key(0)
+  views = take_frames(one, slice(compiled.chunk_frames), axis=1)
+  context = last_frames(one, compiled.context_frames)
+  key = jax.random.key(0)
 
   def generate(states: Any) -> Clip:
-    session = Session(window, states)
-    return stream.generate(session, key, views.cameras, views.time_s)[0]
+    session = Session(context, states)
+    return compiled.generate(session, key, views.cameras, views.time_s)[0]
 
   return generate
 
@@ -177,7 +178,7 @@ def run(
   source: str = 'rooms',
   *,
   layers: Mapping[str, nn.Module] | None = None,
-  streams: Mapping[str, Stream] | None = None,
+  compiled: Mapping[str, CompiledModel] | None = None,
   ours: str = OURS,
   size: tuple[int, int] | None = None,
   repeats: int = 31,
@@ -190,7 +191,7 @@ def run(
     memories: by name.
     source: of the chunks.
     layers: what those memories that learn have learned, bound, by name.
-    streams: the models that remember by them, or by none, by the same names.
+    compiled: the models that remember by them, or by none, by the same names.
     ours: the name that the others are compared with.
     size: height and width of frames; None for the source's own.
     repeats: measurements of each time.
@@ -201,15 +202,15 @@ def run(
     `{name: {metric: interval}}` (a time's `mean` is its median), and the bytes
     after every chunk by name.
   """
-  layers, streams = layers or {}, streams or {}
+  layers, compiled = layers or {}, compiled or {}
   walks = writing.open_walks(source, FRAMES, 16, seed, size)
   chunks = [chunk for walk in walks for chunk in walk]
-  names = list(dict.fromkeys([*memories, *streams]))
+  names = list(dict.fromkeys([*memories, *compiled]))
   progress = Progress('cost', len(names) + len(TIMES))
   aged = {}
   for name in names:
     aged[name] = make_aged(
-      chunks, last, memories.get(name), layers.get(name), streams.get(name)
+      chunks, last, memories.get(name), layers.get(name), compiled.get(name)
     )
     progress.advance()
   table = {name: of_bytes(each.sizes) for name, each in aged.items()}
@@ -305,7 +306,7 @@ def evaluate(
     memories,
     setting.source,
     layers=layers,
-    streams={name: x.player.stream for name, x in entrants.items()},
+    compiled={name: x.player.compiled for name, x in entrants.items()},
     ours=OURS if OURS in entrants else next(iter(entrants), OURS),
     size=next((x.size for x in entrants.values()), None),
     seed=setting.seed,

@@ -33,8 +33,8 @@ def test_calls_are_timed_in_turns():
 def test_a_model_is_timed_with_the_memory_at_every_age():
   clip = jax.tree.map(lambda x: x[0], rollouts_test.wall())
   chunks = writing.chunks_of(clip, 3)
-  stream = rollouts_test.player(CLOUD).stream
-  aged = cost.make_aged(chunks, 5, CLOUD, stream=stream)
+  compiled = rollouts_test.player(CLOUD).compiled
+  aged = cost.make_aged(chunks, 5, CLOUD, compiled=compiled)
   assert len(aged.sizes) == 6
   assert set(aged.calls) == {(x, age) for x in cost.TIMES for age in (1, 5)}
   early, late = (aged.calls['generate', age]().rgb for age in (1, 5))

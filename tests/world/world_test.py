@@ -1,7 +1,9 @@
 """The public API: a world that is walked through, remembered and saved."""
 
 import dataclasses
+from unittest import mock
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,12 +15,14 @@ from mirage_jax import build, world
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.regions import Box
+from mirage_jax.models import rollout
 from mirage_jax.models.world_model import init_params
+from mirage_jax.world.place import VIEWS
 
 SIZE, FRAMES = 16, 10
 
 
-def make_model(experiment) -> build.Trained:
+def make_model(experiment) -> build.TrainedModel:
   """A small model of an experiment's kind, away from zero initialisation."""
   config = experiment.get_config()
   config.source.update(height=SIZE, width=SIZE)
@@ -34,7 +38,7 @@ def make_model(experiment) -> build.Trained:
   params = jax.tree.map(
     lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape), params
   )
-  return build.Trained(model, params, settings)
+  return build.TrainedModel(model, params, settings)
 
 
 @pytest.fixture(scope='module')
@@ -89,6 +93,129 @@ def test_one_camera_is_a_step_of_one_frame(model):
   assert made.rgb.shape == (1, SIZE, SIZE, 3)
 
 
+@pytest.mark.parametrize('kind', ['model', 'forgetful'])
+def test_two_worlds_of_a_model_trace_once(request, kind):
+  trained = dataclasses.replace(request.getfixturevalue(kind))
+  chex.clear_trace_counter()
+  counted = chex.assert_max_traces(rollout.generate, n=1)
+  written = chex.assert_max_traces(rollout.write_frames, n=2)  # true, generated
+  with (
+    mock.patch.object(rollout, 'generate', counted),
+    mock.patch.object(rollout, 'write_frames', written),
+  ):
+    for seed in (0, 1):
+      after(trained, seed=seed).step(ahead(3))
+  other = world.World(trained, steps=1)
+  assert other._compiled is not after(trained)._compiled
+
+
+def test_one_camera_costs_one_frame(model):
+  """The generator is traced for as many frames as there are cameras."""
+  shapes = []
+  inner = rollout.generate_chunk
+
+  def spy(model, params, key, context, cameras, states, sampler):
+    shapes.append(cameras.intrinsics.shape)
+    return inner(model, params, key, context, cameras, states, sampler)
+
+  with mock.patch.object(rollout, 'generate_chunk', spy):
+    place = after(dataclasses.replace(model))
+    place.step(ahead(1))
+    place.step(ahead(3))
+  assert shapes == [(1, 1, 4), (1, 3, 4)]
+
+
+@pytest.mark.parametrize('kind', ['model', 'forgetful'])
+def test_worlds_stepped_together_are_as_stepped_apart(request, kind):
+  trained = request.getfixturevalue(kind)
+  together = [after(trained, seed=seed, seen=4 - seed) for seed in (0, 1)]
+  apart = [after(trained, seed=seed, seen=4 - seed) for seed in (0, 1)]
+  for _ in range(2):
+    made = world.step_many(together, [ahead(3), ahead(3)])
+    alone = [place.step(ahead(3)) for place in apart]
+  for one, other in zip(made, alone, strict=True):
+    difference = np.abs(one.rgb.astype(int) - other.rgb)
+    assert difference.max() <= 1  # a sum in another order
+    np.testing.assert_array_equal(one.time_s, other.time_s)
+  assert (made[0].rgb != made[1].rgb).any()
+
+
+def test_worlds_that_cannot_be_stepped_together_are_refused(model, forgetful):
+  one, other = after(model), after(forgetful)
+  with pytest.raises(ValueError, match='0 worlds; expected one or more'):
+    world.step_many([], [])
+  with pytest.raises(ValueError, match='2 worlds; expected one or more, each'):
+    world.step_many([one, one], [ahead(1), ahead(1)])
+  with pytest.raises(ValueError, match='cameras of 1 for 2 worlds'):
+    world.step_many([one, other], [ahead(1)])
+  with pytest.raises(ValueError, match='worlds of different models'):
+    world.step_many([one, other], [ahead(1), ahead(1)])
+  with pytest.raises(ValueError, match=r'\[1, 2\] cameras; give each world'):
+    world.step_many([one, after(model)], [ahead(1), ahead(2)])
+
+
+def same(one, other) -> bool:
+  """Compares the memories of two worlds."""
+  return all(
+    bool((a == b).all())
+    for a, b in zip(
+      jax.tree.leaves(one.states), jax.tree.leaves(other.states), strict=True
+    )
+  )
+
+
+def test_an_undone_observation_leaves_no_trace(model):
+  place, twin = after(model), after(model)
+  place.observe(take_frames(wall(), slice(5, 9)))
+  assert not same(place, twin)
+  place.undo()
+  assert same(place, twin)
+  one, other = (x.step(ahead(2)) for x in (place, twin))
+  np.testing.assert_array_equal(one.rgb, other.rgb)
+
+
+def test_generated_frames_survive_an_undo(model):
+  place, twin = after(model), world.World(model, frame=np.eye(4))
+  place.undo()
+  assert (place.read(ahead(1)).opacity == 0).all()
+  place, twin = after(model), after(model)
+  place.observe(take_frames(wall(), slice(5, 9)))
+  made = place.step(ahead(2))
+  place.undo()
+  clips = jax.tree.map(lambda x: jnp.asarray(x)[None], made)
+  twin._session = twin._compiled.write_generated(twin._session, clips)
+  assert same(place, twin)
+
+
+def test_an_undo_that_would_not_be_exact_is_refused(model):
+  place = world.World(model)
+  with pytest.raises(ValueError, match='nothing to undo'):
+    place.undo()
+  place = after(model)
+  place.forget(Box((-9, -9, 1), (9, 9, 3)))
+  with pytest.raises(ValueError, match='cannot undo: the memory erased'):
+    place.undo()
+  place = after(model)
+  place.undo()
+  with pytest.raises(ValueError, match='nothing to undo'):
+    place.undo()
+
+
+def test_a_merged_memory_is_one_that_saw_both(model):
+  frame = np.eye(4, dtype=np.float32)
+  one, other, both = (world.World(model, frame=frame) for _ in range(3))
+  parts = [take_frames(wall(), slice(i, i + 3)) for i in (0, 5)]
+  for place, clip in zip((one, other), parts, strict=True):
+    place.observe(clip)
+    both.observe(clip)
+  one.merge(other)
+  assert same(one, both)
+  elsewhere = world.World(model)
+  elsewhere.observe(parts[1])
+  with pytest.raises(ValueError, match='different scene frames'):
+    one.merge(elsewhere)
+
+
 def test_the_same_calls_give_the_same_frames_and_another_seed_does_not(model):
   one, same, other = (
     np.stack([x.rgb for x in after(model, seed=seed).walk(ahead(5))])
@@ -100,13 +227,13 @@ def test_the_same_calls_give_the_same_frames_and_another_seed_does_not(model):
 
 def test_what_was_observed_is_shown_and_a_forgotten_region_is_not(model):
   place = after(model)
-  seen = place.look(ahead(2))
+  seen = place.read(ahead(2))
   known = seen.opacity > 0.5
   assert known.mean() > 0.5
   np.testing.assert_allclose(seen.depth_m[known], 2.0, atol=0.1)
   erased = place.forget(Box((-9, -9, 1), (9, 9, 3)))
   assert erased.rows > 0
-  assert (place.look(ahead(2)).opacity == 0).all()
+  assert (place.read(ahead(2)).opacity == 0).all()
 
 
 def test_generated_frames_are_remembered_if_wanted(model):
@@ -156,9 +283,9 @@ def test_the_points_lie_on_the_wall(tmp_path, model):
 
 def test_cameras_that_are_kept_are_bounded(model):
   place = after(model)
-  many = np.resize(np.arange(FRAMES), 2 * world.VIEWS)
+  many = np.resize(np.arange(FRAMES), 2 * VIEWS)
   place._visit(take_frames(wall(), many).cameras)
-  assert world.VIEWS / 2 <= len(place._visited) <= world.VIEWS
+  assert VIEWS / 2 <= len(place._visited) <= world.VIEWS
 
 
 def test_what_cannot_be_done_is_said(tmp_path, model, forgetful):
@@ -172,8 +299,8 @@ def test_what_cannot_be_done_is_said(tmp_path, model, forgetful):
       clip, rgb=clip.rgb[:, :8], depth_m=clip.depth_m[:, :8]
     )
     world.World(model).observe(half)
-  with pytest.raises(ValueError, match='cannot look: the model has no spatial'):
-    after(forgetful).look(ahead(1))
+  with pytest.raises(ValueError, match='cannot read: the model has no spatial'):
+    after(forgetful).read(ahead(1))
   with pytest.raises(ValueError, match='cannot forget: nothing was observed'):
     world.World(model).forget(Box((0, 0, 0), (1, 1, 1)))
   with pytest.raises(FileNotFoundError, match='that World.save wrote'):
