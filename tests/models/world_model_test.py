@@ -19,7 +19,7 @@ from mirage_jax.models.codec import PixelCodec, fill_masks
 from mirage_jax.models.sampling import generate_chunk
 from mirage_jax.models.scenes import (
   init_states,
-  make_room,
+  reserve,
   read_views,
   write_frames,
 )
@@ -163,7 +163,7 @@ def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
   model = make_pixel_model(transformer=TRUNK, memory=grid, learned_features=4)
   params = init_params(model, jax.random.key(0), SIZE, SIZE)
   states = init_states(model, jnp.tile(clip.world_from_camera[:, 0], (2, 1, 1)))
-  assert make_room(model, states, 0) is states
+  assert reserve(model, states, 0) is states
   poses = clip.world_from_camera.at[0, :, 2, 3].set(jnp.arange(6) * 0.6)
   moved = dataclasses.replace(clip, world_from_camera=poses)
   both = jax.tree.map(lambda *x: jnp.concatenate(x), clip, moved)
@@ -171,7 +171,7 @@ def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
   states = jax.jit(write)(params, states, both)
   few, many = jax.vmap(grid.load_factor)(states)[:, 0] * grid.entries
   points = int(erasure.FULLEST * grid.entries - (few + many) / 2)
-  roomy = make_room(model, states, points)
+  roomy = reserve(model, states, points)
   after = jax.vmap(grid.load_factor)(roomy)[:, 0] * grid.entries
   assert after[0] == few and after[1] < 0.8 * many
   for old, new in zip(
@@ -190,7 +190,7 @@ def test_memories_that_grow_are_as_large_as_the_fullest(remembering, clip):
   states = write_frames(model, params, states, both, False)
   few, many = states.count.tolist()
   assert few < many
-  roomy = make_room(model, states, CLOUD.capacity - many + 1)
+  roomy = reserve(model, states, CLOUD.capacity - many + 1)
   assert roomy.rows.position.shape[:2] == (2, 2 * CLOUD.capacity)
   assert roomy.count.tolist() == [few, many]
   views = take_frames(both, slice(3, 6), axis=1).cameras
