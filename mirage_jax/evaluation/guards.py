@@ -21,6 +21,7 @@ from mirage_jax.memory.contract import (
   Observed,
   Readout,
   Views,
+  check_alike,
 )
 
 
@@ -52,9 +53,7 @@ class Still(Memory):
   height: int
   width: int
   last: bool
-  claims: ClassVar[frozenset[Law]] = frozenset(
-    {Law.CONSTANT, Law.MERGE, Law.FORGET}
-  )
+  claims: ClassVar[frozenset[Law]] = frozenset({Law.CONSTANT, Law.MERGE})
 
   def init(self, frame: Float[Array, '4 4']) -> Picture:
     """No picture."""
@@ -93,15 +92,14 @@ class Still(Memory):
     )
 
   def merge(self, first: Picture, second: Picture) -> Picture:
-    """The first or the last of two, if both are there."""
+    """Takes the first or the last of two, if both are there.
+
+    Raises:
+      ValueError: other frames or layouts.
+    """
+    check_alike(first, second)
     one, other = (second, first) if self.last else (first, second)
     return jax.tree.map(lambda a, b: jnp.where(one.there, a, b), one, other)
-
-  def forget(self, state: Picture, observation: Picture) -> Picture:
-    """No picture, if it is this one that is to go."""
-    same = (state.rgb == observation.rgb).all()
-    empty = self.init(state.frame)
-    return jax.tree.map(lambda a, b: jnp.where(same, a, b), empty, state)
 
 
 def make_guards(height: int, width: int) -> dict[str, Memory]:

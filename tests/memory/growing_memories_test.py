@@ -42,20 +42,6 @@ def assert_same(first, second):
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
-def test_what_was_forgotten_was_never_written(memory):
-  before = written(memory, 0)
-  after = memory.write(before, observe(memory, 1))
-  assert_same(jax.jit(memory.forget)(after, observe(memory, 1)), before)
-
-
-@pytest.mark.parametrize('memory', MEMORIES)
-def test_of_two_equal_writes_one_is_forgotten(memory):
-  once = written(memory, 0)
-  twice = memory.write(once, observe(memory, 0))
-  assert_same(memory.forget(twice, observe(memory, 0)), once)
-
-
-@pytest.mark.parametrize('memory', MEMORIES)
 def test_merging_is_writing_one_after_the_other(memory):
   merged = memory.merge(written(memory, 0), written(memory, 1))
   both = written(memory, 0, 1)
@@ -64,22 +50,6 @@ def test_merging_is_writing_one_after_the_other(memory):
   assert int(merged.count) == int(both.count)
   cameras = make_observed(1).cameras
   assert_same(read(memory, merged, cameras), read(memory, room, cameras))
-
-
-@pytest.mark.parametrize('memory', MEMORIES)
-def test_memories_of_other_frames_do_not_merge(memory):
-  other = memory.init(jnp.eye(4).at[0, 3].set(1.0))
-  with pytest.raises(ValueError, match='different scene frames'):
-    memory.merge(written(memory, 0), other)
-
-
-@pytest.mark.parametrize('memory', MEMORIES)
-def test_nothing_is_shown_where_nothing_was_written(memory):
-  view = read(memory, memory.init(jnp.eye(4)), make_observed().cameras)
-  assert not np.any(view.opacity) and not np.any(view.confidence)
-  assert not np.any(view.features) and not np.any(view.depth_m)
-  if view.retrieved is not None:
-    assert not np.any(view.retrieved.present) and not np.any(view.retrieved.rgb)
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
@@ -115,15 +85,6 @@ def test_capacities_are_powers_of_two(kind):
 def test_a_cloud_has_colours():
   with pytest.raises(ValueError, match='features is 2'):
     PointCloud(features=2)
-
-
-@pytest.mark.parametrize('memory', [CLOUD, EXACT_CLOUD])
-def test_a_cloud_is_read_alike_in_any_order(memory):
-  cameras = make_observed(2).cameras
-  assert_same(
-    read(memory, written(memory, 0, 1), cameras),
-    read(memory, written(memory, 1, 0), cameras),
-  )
 
 
 @pytest.mark.parametrize('memory', [CLOUD, EXACT_CLOUD])

@@ -11,8 +11,7 @@ from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.baselines.planes import Planes
 from mirage_jax.memory.baselines.recurrent import Recurrent
 from mirage_jax.memory.laws import make_observed
-from mirage_jax.models import pixel_groups
-from mirage_jax.models.codec import encode_colour, fill_masks
+from mirage_jax.models.codec import fill_masks
 from mirage_jax.models.world_model import init_params, make_pixel_model
 
 SIZE = 16
@@ -90,13 +89,6 @@ def test_bytes_do_not_grow_and_cells_fit_the_picture(memory):
 
 
 @pytest.mark.parametrize('memory', MEMORIES)
-def test_nothing_is_known_where_nothing_was_written(memory):
-  view = read(memory, written(memory))
-  np.testing.assert_allclose(view.tokens, 0, atol=1e-6)
-  assert not np.any(view.opacity)
-
-
-@pytest.mark.parametrize('memory', MEMORIES)
 def test_what_is_read_depends_on_what_was_written(memory):
   one, other = (read(memory, written(memory, s)).tokens for s in (0, 1))
   assert jnp.abs(one - other).max() > 1e-3
@@ -115,23 +107,6 @@ def test_gradients_reach_what_the_memory_learns(memory):
   gradient = jax.jit(jax.grad(loss))(params)['params']['memory_layers']
   for leaf in jax.tree.leaves(gradient):
     assert jnp.abs(leaf).max() > 0
-
-
-def test_planes_are_sums():
-  both, swapped = written(PLANES, 0, 1), written(PLANES, 1, 0)
-  merged = PLANES.merge(written(PLANES, 0), written(PLANES, 1))
-  for other in (swapped, merged):
-    np.testing.assert_allclose(both.planes, other.planes, 1e-4, 1e-3)
-  model, params = model_of(PLANES)
-  clip = clip_of(1)
-  learned = model.apply(params, encode_colour(clip.rgb), method='encode')
-  folded = pixel_groups.fold(clip, learned, 1)
-  second = PLANES.observe(both, folded)
-  left = PLANES.forget(both, second)
-  np.testing.assert_allclose(left.planes, written(PLANES, 0).planes, 1e-4, 1e-3)
-  other = PLANES.init(jnp.eye(4).at[0, 3].set(1.0))
-  with pytest.raises(ValueError, match='different scene frames'):
-    PLANES.merge(both, other)
 
 
 def test_a_recurrent_state_remembers_the_last_best():

@@ -19,8 +19,8 @@ from mirage_jax.models.codec import PixelCodec, fill_masks
 from mirage_jax.models.sampling import generate_chunk
 from mirage_jax.models.scenes import (
   init_states,
-  reserve,
   read_views,
+  reserve,
   write_frames,
 )
 from mirage_jax.models.video_transformer import VideoTransformer

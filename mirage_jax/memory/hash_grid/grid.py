@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import jax.numpy as jnp
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.memory import regions
 from mirage_jax.memory.contract import (
   Law,
   Memory,
@@ -21,10 +20,17 @@ from mirage_jax.memory.contract import (
   Readout,
   Views,
 )
-from mirage_jax.memory.hash_grid import lattice, readout, scatter, table
+from mirage_jax.memory.hash_grid import (
+  erasure,
+  lattice,
+  readout,
+  scatter,
+  table,
+)
 from mirage_jax.memory.hash_grid import observation as observing
 from mirage_jax.memory.hash_grid.observation import Observation
 from mirage_jax.memory.hash_grid.table import HashGridState
+from mirage_jax.memory.regions import Erased, Region
 from mirage_jax.memory.tables import sums
 
 
@@ -173,13 +179,13 @@ class HashGrid(Memory):
     return scatter.write(self, state, observation, -1)
 
   def forget_region(
-    self, state: HashGridState, region: regions.Region
-  ) -> tuple[HashGridState, regions.Erased]:
+    self, state: HashGridState, region: Region
+  ) -> tuple[HashGridState, Erased]:
     """Erases all that a `Box` or `Sphere` of the scene's frame holds.
 
     Returns the state, and how many colliding rows from elsewhere went too.
     """
-    return regions.forget_region(self, state, region)
+    return erasure.forget_region(self, state, region)
 
   def advance(self, state: HashGridState) -> HashGridState:
     """Makes recent evidence old; later free evidence may then veto it."""

@@ -13,8 +13,12 @@ import numpy as np
 from mirage_jax.geometry import cameras as pinhole
 from mirage_jax.geometry.rendering import composite, composite_weights
 from mirage_jax.memory.contract import Readout, Views
-from mirage_jax.memory.hash_grid import confidence, ray_marching, surfels, table
+from mirage_jax.memory.hash_grid import ray_marching, surfels, table
 from mirage_jax.memory.tables import sharded
+
+NEAREST_M = 0.1  # least depth that a spread is divided by
+DEPTH_ERROR = 0.05  # relative; the spread is counted in the largest allowed one
+MOST_SPREAD = 3.0  # of these; more says no more
 
 
 def read(config, state, views: Views) -> Readout:
@@ -60,7 +64,7 @@ def _cast(config, state, rays) -> Readout:
   opacity = 1 - passing
   share = weights / jnp.maximum(opacity, 1e-6)[:, None]
   depth = (share * samples.depth_m).sum(-1)
-  sure = confidence.estimate(config, share, samples, opacity, depth, hits)
+  sure = _confidence(config, share, samples, opacity, depth, hits)
   lost = jnp.where(state.overflow, jnp.nan, 1.0)
   return Readout(
     features=lost * composite(share, samples.features),
@@ -68,6 +72,26 @@ def _cast(config, state, rays) -> Readout:
     opacity=lost * opacity,
     confidence=lost * sure,
   )
+
+
+def _confidence(config, share, samples, opacity, depth, hits):
+  """Estimates the probability that colour and depth are right, `[r]`.
+
+  A logistic regression. `config.confidence` holds its coefficients: constant,
+  opacity, mean sureness, relative spread of the depths, generated share.
+  """
+  bias, opaque, sureness, spread, generated = config.confidence
+  spread_share = (share * samples.spread).sum(-1) / jnp.maximum(
+    depth, NEAREST_M
+  )
+  logit = (
+    bias
+    + opaque * opacity
+    + sureness * (share * samples.sureness).sum(-1)
+    + spread * jnp.clip(spread_share / DEPTH_ERROR, 0, MOST_SPREAD)
+    + generated * (share * samples.generated).sum(-1)
+  )
+  return jax.lax.stop_gradient(opacity * jax.nn.sigmoid(logit))
 
 
 def _check_overflow(state):

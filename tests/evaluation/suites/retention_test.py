@@ -30,16 +30,6 @@ def test_guards_keep_what_is_theirs_to_keep():
   assert curves['frozen_video'][0] > 40 > curves['frozen_video'][-1]
 
 
-def test_a_still_picture_can_be_forgotten():
-  still = guards.Still(2, 2, last=True)
-  state, other = (
-    still.init(np.eye(4)).replace(rgb=np.full((2, 2, 3), x), there=np.True_)
-    for x in (0.5, 0.25)
-  )
-  assert not still.forget(state, state).there
-  assert still.forget(state, other).there
-
-
 def test_slope_is_exact_on_a_line():
   curves = 30 - 0.02 * np.arange(61)[None] + np.zeros((3, 1))
   table = retention.score(curves, np.zeros((3, 2)), 0)

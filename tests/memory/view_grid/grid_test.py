@@ -5,7 +5,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.memory.contract import Observed, Views
@@ -53,17 +52,6 @@ def written(grid, *seeds):
 def assert_same(first, second):
   for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
     np.testing.assert_array_equal(a, b)
-
-
-def test_order_and_merging_change_no_bit():
-  both = written(GRID, 1, 2)
-  assert_same(both, written(GRID, 2, 1))
-  assert_same(both, GRID.merge(written(GRID, 1), written(GRID, 2)))
-
-
-def test_forgetting_is_exact():
-  both = written(GRID, 1, 2)
-  assert_same(compiled(GRID)[2](both, observe(GRID, 2)), written(GRID, 1))
 
 
 def test_bytes_do_not_depend_on_what_was_written():
@@ -132,12 +120,6 @@ def test_writes_larger_than_a_word_are_exact():
   assert (high << 32)[2] + low[2] == 4 * count * (view_bins.largest(GRID) - 1)
 
 
-def test_nothing_is_known_where_nothing_was_written():
-  view = compiled(GRID)[3](GRID.init(jnp.eye(4)), make_observed().cameras)
-  for image in (view.opacity, view.confidence, view.depth_m):
-    np.testing.assert_array_equal(image, 0)
-
-
 def test_peeling_gets_back_what_shares_rows():
   """Three entries to four rows of which each is in three: all told apart."""
   grid = dataclasses.replace(GRID, entries=3 * 640, rounds=24)
@@ -181,24 +163,6 @@ def test_generated_views_are_kept_apart():
   assert not set(np.asarray(seen.key)) & set(np.asarray(made.key))
   views = table.view_cells(GRID, GRID.write(state, made))
   assert views.generated[views.held].all() and views.held.any()
-
-
-@pytest.mark.parametrize('count', [1, 2, 8])
-def test_devices_do_not_matter(count):
-  observation = observe(GRID, 1)
-  mesh = jax.make_mesh(
-    (count,), ('p',), (AxisType.Auto,), devices=jax.devices()[:count]
-  )
-  everywhere = NamedSharding(mesh, PartitionSpec())
-  points = NamedSharding(mesh, PartitionSpec('p'))
-  spread = jax.tree.map(
-    lambda x: jax.device_put(x, points if len(x) % 8 == 0 else everywhere),
-    observation,
-  )
-  state = jax.device_put(GRID.init(jnp.eye(4)), everywhere)
-  assert_same(
-    jax.device_get(compiled(GRID)[1](state, spread)), written(GRID, 1)
-  )
 
 
 def wall_seen(depth_m, grey):
