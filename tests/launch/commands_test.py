@@ -26,6 +26,8 @@ from mirage_jax.runs import export
 from tests.capture import colmap_test
 
 ROOT = pathlib.Path(__file__).parents[2]
+# One process: they share models, and compile for the cache of the others.
+pytestmark = pytest.mark.xdist_group('commands')
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
 PROGRAMS = sorted(
   x.stem
