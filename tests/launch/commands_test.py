@@ -61,7 +61,8 @@ def small_flags(config: str) -> list[str]:
   experiment = importlib.import_module(f'experiments.{pathlib.Path(path).stem}')
   large = experiment.get_config(*([argument] if argument else []))
   small = differences(smoke.get_config().to_dict(), large.to_dict(), '--config')
-  return [*small, '--config.train.steps=2', '--config.train.image_every=2']
+  steps = '--config.train.steps=2', '--config.optimizer.warmup=1'
+  return [*small, *steps, '--config.train.image_every=2']
 
 
 SMALLER = {
