@@ -5,10 +5,13 @@ are left out at construction: JAX builds them with placeholders and with batch
 axes taken off, so their fields do not always hold what they say.
 """
 
+import pathlib
+
 import flax.struct
 import hypothesis
 import jax
 import jaxtyping
+import pytest
 
 from launch.program import keep_freed_memory
 
@@ -33,6 +36,19 @@ def _unchecked_pytree_class(cls=None, **kwargs):
 
 flax.struct.dataclass = _unchecked_pytree_class
 jaxtyping.install_import_hook('mirage_jax', 'beartype.beartype')
+
+
+# Tests of one of these use the same compiled functions.
+_SHARING = ('models', 'training', 'world_test.py', 'worlds')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+  """Gives tests that share compiled functions to one process."""
+  for item in items:
+    place = item.path.relative_to(pathlib.Path(__file__).parent).parts[0]
+    if place in _SHARING:
+      item.add_marker(pytest.mark.xdist_group(place))
 
 
 def pytest_addoption(parser):

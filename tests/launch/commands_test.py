@@ -6,6 +6,7 @@ where it writes is changed, and flags that make it small are added.
 """
 
 import ast
+import importlib
 import json
 import os
 import pathlib
@@ -18,7 +19,7 @@ import sys
 import jax
 import pytest
 
-from experiments import rooms_tiny, smoke
+from experiments import smoke
 from mirage_jax import build, worlds
 from mirage_jax.data.readers import recordings
 from mirage_jax.models.world_model import init_params
@@ -26,6 +27,8 @@ from mirage_jax.runs import export
 from tests.capture import colmap_test
 
 ROOT = pathlib.Path(__file__).parents[2]
+# One process: they share models, and compile for the cache of the others.
+pytestmark = pytest.mark.xdist_group('commands')
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('**/*.md'))]
 PROGRAMS = sorted(
   x.stem
@@ -33,7 +36,7 @@ PROGRAMS = sorted(
   if 'run_program(main)' in x.read_text(encoding='utf-8')
 )
 # `.ci/run` runs those that name the environment's own Python as they stand.
-START = re.compile(r'(?:[A-Z_]+=\S+ )*python -m launch\.')
+START = re.compile(r'(?:[A-Z_]+=\S+ )*python -m launch\.[a-z]')
 WRITTEN = ('output', 'workdir', 'data_dir')
 # Not run here: what it would take, and what covers it.
 SKIPPED = {
@@ -42,24 +45,30 @@ SKIPPED = {
 
 
 def differences(small: dict, large: dict, prefix: str) -> list[str]:
-  """The flags that make the `large` config the `small` one."""
+  """The flags that give the `large` config the values of the `small` one."""
   flags = []
-  for key, value in small.items():
-    if isinstance(value, dict):
-      flags += differences(value, large[key], f'{prefix}.{key}')
-    elif value != large[key]:
-      flags.append(f'{prefix}.{key}={value}')
-  return flags
+  for key in small.keys() & large.keys():
+    if isinstance(small[key], dict):
+      flags += differences(small[key], large[key], f'{prefix}.{key}')
+    elif small[key] != large[key] and key != 'kind':
+      flags.append(f'{prefix}.{key}={small[key]}')
+  return sorted(flags)
 
 
-SMALL = differences(
-  smoke.get_config().to_dict(), rooms_tiny.get_config().to_dict(), '--config'
-)
-TRAIN = [*SMALL, '--config.train.steps=2', '--config.train.image_every=2']
+def small_flags(config: str) -> list[str]:
+  """The flags that give an experiment the sizes of `smoke`, and two steps."""
+  path, _, argument = config.partition(':')
+  experiment = importlib.import_module(f'experiments.{pathlib.Path(path).stem}')
+  large = experiment.get_config(*([argument] if argument else []))
+  small = differences(smoke.get_config().to_dict(), large.to_dict(), '--config')
+  steps = '--config.train.steps=2', '--config.optimizer.warmup=1'
+  return [*small, *steps, '--config.train.image_every=2']
+
+
 SMALLER = {
-  'train': TRAIN,
-  'pods.restarts': TRAIN,
-  'compile': [*SMALL, '--topology=here'],
+  'train': [],
+  'pods.restarts': [],
+  'compile': ['--topology=here'],
   # Its other rows: tests/profiling/cases_test.py.
   'benchmark': ['--small', '--repeats=1', '--rows=sample'],
   'evaluate': [
@@ -129,7 +138,9 @@ def meaning(command: str) -> str:
   """The command without what it is run without, or what it says anyway."""
   command = command.replace('--path=', '--camera_path=')
   command = command.replace('--rows=worlds,memory,train,sample', '')
-  command = re.sub(r'--(output|workdir|data_dir|repeats)=\S+', '', command)
+  command = re.sub(
+    r'--(output|workdir|data_dir|repeats|checkpoint)=\S+', '', command
+  )
   return ' '.join(sorted(command.split()))
 
 
@@ -182,19 +193,19 @@ def prepared(command: str, clone: pathlib.Path, models: pathlib.Path):
   at = next(i for i, word in enumerate(given) if word.endswith('python'))
   environment = dict(word.split('=', 1) for word in given[:at])
   program = given[at + 2].removeprefix('launch.')
-  arguments = []
+  arguments, smaller = [], []
   for word in given[at + 3 :]:
     flag, _, value = word.partition('=')
     if flag.removeprefix('--') in WRITTEN:
       word = f'{flag}=written/{program}{pathlib.PurePath(value).suffix}'
-    if flag == '--checkpoint':
+    if flag in ('--checkpoint', '--config.train.base'):
       names = value.split(',')[:2]
       for name in names:
-        kind = 'none' if name.endswith(('window', 'none')) else 'view_grid'
+        kind = 'none' if name.endswith(('window', 'base')) else 'view_grid'
         shutil.copytree(models / kind, clone / name, dirs_exist_ok=True)
       word = f'{flag}={",".join(names)}'
-    if flag == '--config' and program == 'compile':
-      word = '--config=experiments/smoke.py'
+    if flag == '--config':
+      smaller = small_flags(value)
     arguments.append(re.sub(r'=N$', '=1', word))
   if program == 'evaluate':
     arguments.append('--output=written/evaluate')
@@ -204,7 +215,7 @@ def prepared(command: str, clone: pathlib.Path, models: pathlib.Path):
     colmap_test.write_video(clone / 'walk.mp4', photos)
   (clone / 'written').mkdir()
   process = [sys.executable, '-m', f'launch.{program}']
-  return environment, [*process, *arguments, *SMALLER[program]]
+  return environment, [*process, *arguments, *smaller, *SMALLER[program]]
 
 
 def test_every_program_has_a_command_and_can_be_made_small():

@@ -1,7 +1,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -23,20 +22,26 @@ EVERY = pytest.mark.parametrize(
 )
 
 
+def stack(trees):
+  """Leaves `[scenes, ...]` of the scenes; each was compiled for all worlds."""
+  return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
 @functools.cache
 def scenes(kind):
-  keys = jax.vmap(jax.random.key)(jnp.arange(SCENES))
-  return jax.jit(jax.vmap(lambda key: make_scene(key, CONFIGS[kind])))(keys)
+  keys = map(jax.random.key, range(SCENES))
+  return stack([make_scene(key, CONFIGS[kind]) for key in keys])
 
 
 @functools.cache
 def paths(kind, name):
   """Poses `[scenes, frames, 4, 4]`."""
-  keys = jax.vmap(jax.random.key)(jnp.arange(SCENES) + 100)
-  make = lambda key, scene: make_path(key, scene, name, CONFIGS[kind])
-  return np.asarray(
-    jax.jit(jax.vmap(make))(keys, scenes(kind)).world_from_camera
-  )
+  poses = []
+  for i in range(SCENES):
+    scene = jax.tree.map(lambda x, i=i: x[i], scenes(kind))
+    cameras = make_path(jax.random.key(100 + i), scene, name, CONFIGS[kind])
+    poses.append(cameras.world_from_camera)
+  return np.stack(poses)
 
 
 def turns(poses):
