@@ -20,7 +20,7 @@ from absl import flags, logging
 from launch.program import run_program
 from mirage_jax.evaluation import closed_loop, controls, episodes
 from mirage_jax.evaluation.closed_loop import (
-  Contest,
+  ClosedLoopSetup,
   Example,
   Result,
   load_clips,
@@ -99,10 +99,10 @@ def main(_) -> dict[str, Any]:
     )
   with staged(_OUTPUT.value) as folder:
     made, known = open_scenes(request)
-    contest = make_contest(entrants, len(made))
+    setup = make_setup(entrants, len(made))
     scored = known and any(np.any(clip.depth_m > 0) for clip in made)
-    result = score(made, contest) if scored else None
-    example = result.examples[0] if result else play(made, contest)
+    result = score(made, setup) if scored else None
+    example = result.examples[0] if result else play(made, setup)
     scores = summarise(result, entrants)
     write(folder, example, entrants, scores)
   print_scores(scores, known)
@@ -112,7 +112,7 @@ def main(_) -> dict[str, Any]:
 
 
 def make_request(entrants: Mapping[str, Entrant]) -> episodes.Request:
-  """What the flags ask for, at the size of the models."""
+  """Makes the request of the flags, at the size of the models."""
   first = next(iter(entrants.values()))
   height, width = first.size
   generated = _CHUNKS.value * max(
@@ -142,9 +142,9 @@ def open_scenes(request: episodes.Request) -> tuple[list, bool]:
   return [scene.clip for scene in made], all(scene.known for scene in made)
 
 
-def make_contest(entrants: Mapping[str, Entrant], count: int) -> Contest:
+def make_setup(entrants: Mapping[str, Entrant], count: int) -> ClosedLoopSetup:
   """All checkpoints on all scenes in one batch."""
-  return Contest(
+  return ClosedLoopSetup(
     players={name: x.player for name, x in entrants.items()},
     windows=[x.window for x in entrants.values()],
     observed=_OBSERVED.value,
@@ -155,25 +155,25 @@ def make_contest(entrants: Mapping[str, Entrant], count: int) -> Contest:
   )
 
 
-def play(made: list, contest: Contest) -> Example:
+def play(made: list, setup: ClosedLoopSetup) -> Example:
   """The rollouts of the first scene, without scores."""
   clips = load_clips(made, [0])
-  key = jax.random.key(contest.seed)
+  key = jax.random.key(setup.seed)
   rollouts = {
     name: jax.tree.map(
-      lambda x: np.asarray(x[0]), player(clips, contest.observed, key)
+      lambda x: np.asarray(x[0]), player(clips, setup.observed, key)
     )
-    for name, player in contest.players.items()
+    for name, player in setup.players.items()
   }
   truth = jax.tree.map(lambda x: x[0], clips)
-  mask = np.zeros(truth.depth_m[contest.observed :].shape, bool)
-  return Example(truth, contest.observed, mask, rollouts)
+  mask = np.zeros(truth.depth_m[setup.observed :].shape, bool)
+  return Example(truth, setup.observed, mask, rollouts)
 
 
-def score(made: list, contest: Contest) -> Result:
+def score(made: list, setup: ClosedLoopSetup) -> Result:
   """Plays the closed loop, with the baselines beside the checkpoints."""
   scores = {'closed_loop': ClosedLoop()}
-  played = closed_loop.play(made, contest, scores, controls.CONTROLS)
+  played = closed_loop.play(made, setup, scores, controls.CONTROLS)
   return played['closed_loop']
 
 

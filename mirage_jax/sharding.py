@@ -100,7 +100,7 @@ def make_mesh(
 
 
 def _owned(placed: np.ndarray) -> bool:
-  """Whether the devices along the last axis are always of one process."""
+  """Tests whether the devices along the last axis are always of one process."""
   groups = placed.reshape(-1, placed.shape[-1])
   return all(len({x.process_index for x in group}) == 1 for group in groups)
 
@@ -172,7 +172,7 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
 
 
 def parameter_shardings(mesh: Mesh, parameters: Tree) -> Tree:
-  """Where parameters lie, and what has their shapes: moments, averages.
+  """Lays out parameters and whatever has their shapes: moments, averages.
 
   What `PARAMETERS` names lies as it says. Of other leaves, if they are large,
   the largest axis that fits goes over `fsdp`.

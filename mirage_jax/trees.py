@@ -49,7 +49,7 @@ def map_named(function, tree: Tree) -> Tree:
 
 
 def count_parameters(tree: Tree) -> int:
-  """How many numbers the leaves hold."""
+  """Counts the numbers in the leaves."""
   return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
 
 

@@ -119,7 +119,7 @@ def picture(views: list[View], clip: Clip, most: int = 6) -> np.ndarray:
 
 
 def _views(fit, layout, scene, clip: Clip) -> list[View]:
-  """What the field shows of a clip's cameras."""
+  """Renders the field's views of a clip's cameras."""
   height, width = clip.rgb.shape[1:3]
   progress = Progress('fit depth: views', len(clip.rgb))
   views = []

@@ -30,7 +30,7 @@ FLIP = np.diag([1.0, -1.0, -1.0, 1.0]).astype(np.float32)
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-  """What was found.
+  """Findings about a recording.
 
   Attributes:
     figures: by name.
@@ -84,7 +84,7 @@ def find_pairs(frames: int) -> Int[np.ndarray, 'n 2']:
 
 
 def compare(clip: Clip, pairs: Int[np.ndarray, 'n 2']) -> dict[str, float]:
-  """How well frames of pairs agree where one is carried into the other.
+  """Measures how well frames of pairs agree when one is carried into the other.
 
   Returns:
     `depth_agrees`: share of the pixels in view whose depths agree within 5 %;
@@ -206,7 +206,7 @@ def overlaps(clip: Clip) -> Float[np.ndarray, 't t']:
 def _steps(
   poses: Float[np.ndarray, 't 4 4'],
 ) -> tuple[dict[str, float], list[str]]:
-  """How the camera moves from frame to frame."""
+  """Measures how the camera moves from frame to frame."""
   position = poses[:, :3, 3]
   steps = np.linalg.norm(np.diff(position, axis=0), axis=1)
   turns = np.einsum('tji,tjk->tik', poses[:-1, :3, :3], poses[1:, :3, :3])
@@ -236,7 +236,7 @@ def _steps(
 def _doubts(
   clip: Clip, pairs: Int[np.ndarray, 'n 2'], found: dict[str, float]
 ) -> list[str]:
-  """What would make the pairs agree much better, if anything does."""
+  """Lists changes that would make the pairs agree much better."""
   best, advice = found['depth_agrees'] * found['in_view'], ''
   for name, other in _otherwise(clip):
     score = compare(other, pairs)

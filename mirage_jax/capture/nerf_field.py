@@ -31,7 +31,7 @@ CORNERS = tuple((i & 1, i >> 1 & 1, i >> 2) for i in range(8))
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """How large a field is.
+  """Size of a field.
 
   Attributes:
     sides: cells along the cube of every level, coarse to fine.
@@ -70,7 +70,7 @@ class Layout:
 
 @flax.struct.dataclass
 class Rays:
-  """What rays of a field show.
+  """Rendered rays of a field.
 
   Attributes:
     rgb: `[r, 3]` colour in [0, 1], over no background.
@@ -213,7 +213,7 @@ def resample(
 
 
 def median_depth(rays: Rays) -> tuple[Float[Array, 'r'], Float[Array, 'r']]:
-  """Where half of the light has ended, and the share that ends near there."""
+  """Finds where half of the light has ended, and the share that ends near."""
   total = jnp.cumsum(rays.weights, axis=1)
   below = jnp.concatenate([jnp.zeros_like(total[:, :1]), total], axis=1)
   depths = unspaced(rays.edges)

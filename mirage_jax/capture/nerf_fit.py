@@ -46,7 +46,7 @@ class Photos:
 
 @dataclasses.dataclass(frozen=True)
 class Scene:
-  """Where a scene is: its centre, and the radius that is one unit of a field.
+  """Place of a scene: its centre, and the radius that is one unit of a field.
 
   Attributes:
     centre: `[3]` what the cameras look at.
@@ -74,7 +74,7 @@ class Fit:
 
 @flax.struct.dataclass
 class View:
-  """What a field shows of one camera.
+  """Rendered view of one camera.
 
   Attributes:
     rgb: `[h, w, 3]` in [0, 1].
@@ -165,7 +165,7 @@ def advance(
 def view(
   fit: Fit, layout: Layout, cameras: Cameras, scene: Scene, h: int, w: int
 ) -> View:
-  """What a field shows of one camera (without leading axes)."""
+  """Renders the field for one camera (without leading axes)."""
   origins, directions = pinhole.rays(_local(cameras, scene), h, w)
   origins, directions = (x.reshape(-1, 3) for x in (origins, directions))
   missing = -len(origins) % CHUNK
@@ -198,7 +198,7 @@ def loss_of(params, layout: Layout, origins, directions, rgb, key):
 
 
 def interlevel(rays: Rays) -> Float[Array, '']:
-  """How much light of the samples the first pass missed.
+  """Sums the light of the samples that the first pass missed.
 
   mip-NeRF 360, eq. 13: an interval's light may be no more than that of the
   intervals of the first pass that touch it.
@@ -219,7 +219,7 @@ def interlevel(rays: Rays) -> Float[Array, '']:
 def distortion(
   edges: Float[Array, 'r _'], weights: Float[Array, 'r s']
 ) -> Float[Array, '']:
-  """How far a ray's light is spread (mip-NeRF 360, eq. 15)."""
+  """Measures the spread of a ray's light (mip-NeRF 360, eq. 15)."""
   middle = (edges[:, 1:] + edges[:, :-1]) / 2
   # For ordered places the double sum is one of running sums.
   before = jnp.cumsum(weights, 1) - weights

@@ -22,7 +22,7 @@ MIN_REVISIT = 0.1  # share of a target's points that makes it a revisit
 
 @flax.struct.dataclass
 class Episode:
-  """What a training step eats; `object_*` fields of the clips are None.
+  """Input of a training step; `object_*` fields of the clips are None.
 
   Attributes:
     history: `[*b, n_history, ...]` frames to be written to the memory, in the
@@ -43,7 +43,7 @@ class Episode:
 
 
 class Plan(NamedTuple):
-  """Which frames of a clip an episode takes.
+  """Frames of a clip that an episode takes.
 
   Attributes:
     history, context, target: indices of frames.
@@ -58,7 +58,7 @@ class Plan(NamedTuple):
 
 
 def visibility(clip: Clip) -> Bool[np.ndarray, 't n t']:
-  """Whether frame j sees point n of frame i, `[i, n, j]`.
+  """Tests whether frame j sees point n of frame i, `[i, n, j]`.
 
   Points lie on a coarse grid of each frame's static surfaces. Frame j sees a
   point that falls into its image at the depth it reads there. A clip without
@@ -170,7 +170,7 @@ def _reproject(
   v: Float[np.ndarray, 'n'],
   z: Float[np.ndarray, 't n'],
 ) -> tuple[Float[np.ndarray, 't n t'], ...]:
-  """Where every frame's points fall in every frame: u, v and z-depth."""
+  """Projects every frame's points into every frame: u, v and z-depth."""
   pose, lens = clip.world_from_camera, clip.intrinsics[..., None]  # [t, 4, 1]
   x, y = (u - lens[:, 2]) / lens[:, 0] * z, (v - lens[:, 3]) / lens[:, 1] * z
   local = np.stack([x, y, z], -1).astype(np.float32)  # [t, n, 3]

@@ -32,7 +32,7 @@ class Source(Protocol):
   """Clips by index, all of one shape."""
 
   def __len__(self) -> int:
-    """How many."""
+    """Number of clips."""
     ...
 
   def __getitem__(self, index: int) -> Clip:

@@ -1,4 +1,4 @@
-"""A contest: players, the episodes they play, and what is kept of them."""
+"""A setup: players, the episodes they play, and what is kept of them."""
 
 import dataclasses
 import functools
@@ -40,8 +40,8 @@ class Curve:
 
 
 @dataclasses.dataclass(frozen=True)
-class Contest:
-  """Who plays, and how.
+class ClosedLoopSetup:
+  """Settings of a closed loop: the players and their episodes.
 
   Attributes:
     players: by name; the controls are added by each suite.
@@ -77,7 +77,7 @@ class Example:
 
 @dataclasses.dataclass
 class Result:
-  """What a suite found.
+  """Findings of a suite.
 
   Attributes:
     values: `{player: {metric: one number an episode}}`.
@@ -136,7 +136,7 @@ class Played:
 
   @functools.cached_property
   def returned(self) -> visibility.Returned:
-    """Which pixels of these frames come back into view."""
+    """Pixels of these frames that come back into view."""
     found = visibility.find_returned_batch(
       self.clips, self.window, self.observed
     )
@@ -165,36 +165,36 @@ def load_clips(source: Any, indices: Sequence[int]) -> Clip:
   return jax.tree.map(lambda *x: np.stack(x), *filled)
 
 
-def batches(source: Any, contest: Contest) -> Iterator[tuple[Clip, Any]]:
+def batches(source: Any, setup: ClosedLoopSetup) -> Iterator[tuple[Clip, Any]]:
   """Batches of episodes with their keys.
 
   Raises:
     ValueError: when the source has fewer clips than episodes asked for.
   """
-  if not 1 <= contest.episodes <= len(source):
+  if not 1 <= setup.episodes <= len(source):
     raise ValueError(
-      f'{contest.episodes} episodes asked of a source of {len(source)} clips; '
+      f'{setup.episodes} episodes asked of a source of {len(source)} clips; '
       f'expected 1 to {len(source)}'
     )
-  for start in range(0, contest.episodes, contest.batch):
-    stop = min(start + contest.batch, contest.episodes)
-    key = jax.random.fold_in(jax.random.key(contest.seed), start)
+  for start in range(0, setup.episodes, setup.batch):
+    stop = min(start + setup.batch, setup.episodes)
+    key = jax.random.fold_in(jax.random.key(setup.seed), start)
     yield load_clips(source, range(start, stop)), key
 
 
-def joined_windows(frames: int, contest: Contest) -> np.ndarray:
+def joined_windows(frames: int, setup: ClosedLoopSetup) -> np.ndarray:
   """`[t, s]`: which frames any model had in its window."""
-  check_observed(frames, contest.observed)
+  check_observed(frames, setup.observed)
   each = [
-    np.asarray(visibility.window_frames(frames, contest.observed, *window))
-    for window in contest.windows or [(1, 1)]
+    np.asarray(visibility.window_frames(frames, setup.observed, *window))
+    for window in setup.windows or [(1, 1)]
   ]
   return np.any(each, axis=0)
 
 
 def play(
   source: Any,
-  contest: Contest,
+  setup: ClosedLoopSetup,
   scores: Mapping[str, Score],
   controls: Mapping[str, Player],
 ) -> dict[str, Result]:
@@ -203,7 +203,7 @@ def play(
   Args:
     source: clips with exact depth; their first frames are given, the rest is
       generated along the clip's own cameras.
-    contest: who plays.
+    setup: who plays.
     scores: the suites, by name.
     controls: players that stand beside the models.
 
@@ -214,21 +214,21 @@ def play(
     ValueError: too few clips, or too short ones.
   """
   results = {name: Result() for name in scores}
-  players = {**contest.players, **controls}
-  progress = Progress(f'{", ".join(scores)}: episodes', contest.episodes)
-  for episodes, key in batches(source, contest):
-    window = joined_windows(episodes.time_s.shape[1], contest)
+  players = {**setup.players, **controls}
+  progress = Progress(f'{", ".join(scores)}: episodes', setup.episodes)
+  for episodes, key in batches(source, setup):
+    window = joined_windows(episodes.time_s.shape[1], setup)
     clips, rollouts = fill_masks(episodes), {}
-    if contest.disturb is not None:
-      clips = contest.disturb(clips, contest.observed, key)
+    if setup.disturb is not None:
+      clips = setup.disturb(clips, setup.observed, key)
     for name, player in players.items():
-      rollout = player(clips, contest.observed, key)
+      rollout = player(clips, setup.observed, key)
       rollouts[name] = jax.tree.map(np.asarray, rollout)
-    played = Played(episodes, contest.observed, window, rollouts)
+    played = Played(episodes, setup.observed, window, rollouts)
     for name, score in scores.items():
       mask = score.add(played, results[name])
       if mask is not None:
-        keep_examples(played, mask, results[name], contest.examples)
+        keep_examples(played, mask, results[name], setup.examples)
     progress.advance(len(clips.time_s))
   for name, score in scores.items():
     score.finish(results[name])

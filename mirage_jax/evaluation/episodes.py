@@ -1,4 +1,4 @@
-"""What a sample is made of: observed frames and a camera path to go on along.
+"""Episodes of a sample: observed frames, and a camera path to generate along.
 
 The path of a sample may be the clip's own, one that a world knows by name
 (`out_and_back`, `loop`, ...), an orbit or a pan from the last observed frame,
@@ -32,7 +32,7 @@ DEFAULT_DISTANCE_M = 2.0
 
 @dataclasses.dataclass(frozen=True)
 class Request:
-  """What is to be sampled.
+  """Request for a sample.
 
   Attributes:
     source: 'rooms', 'streets', 'doom', a folder with a `transforms.json`, or
@@ -69,12 +69,12 @@ class Request:
 
   @property
   def source_is_folder(self) -> bool:
-    """Whether the source is a folder rather than a kind of world."""
+    """True if the source is a folder rather than a kind of world."""
     return self.source not in worlds.KINDS
 
   @property
   def source_is_recorded(self) -> bool:
-    """Whether the source has episodes along paths of their own."""
+    """True if the source has episodes along paths of their own."""
     return self.source.endswith('.npz') or self.source in (DOOM, *ADDED)
 
 
@@ -264,7 +264,7 @@ def _folder_scene(request: Request) -> Scene:
 
 
 def _folder_order(request: Request, total: int) -> np.ndarray:
-  """Which frames of a folder are used, in order.
+  """Orders the frames of a folder that are used.
 
   Raises:
     ValueError: when it has too few.

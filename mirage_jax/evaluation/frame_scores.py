@@ -87,7 +87,7 @@ def score_rollout(
 def score_readout(
   truth: Clip, readout: Readout, mask: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """How well the memory alone shows the pixels of `mask`, before generating.
+  """Scores the memory alone on the pixels of `mask`, before generating.
 
   `readout_psnr_db` and `readout_depth_median_rel` are over those that it claims
   (opacity above 0.5), `readout_coverage` is their share.

@@ -67,7 +67,7 @@ def save(path: pathlib.Path, rollout: Rollout) -> None:
 
 
 def load(path: pathlib.Path) -> Rollout | None:
-  """What `save` wrote; None if it is not there, or damaged."""
+  """Loads a saved rollout; None if it is not there, or damaged."""
   try:
     with np.load(path) as file:
       arrays = {name: file[name] for name in file.files}

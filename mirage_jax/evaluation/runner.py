@@ -16,7 +16,7 @@ from mirage_jax.evaluation.suite import (
   Setting,
   Stage,
   Suite,
-  make_contest,
+  make_setup,
   open_clips,
 )
 from mirage_jax.evaluation.suites import SUITES
@@ -90,9 +90,9 @@ def play(
     setting = dataclasses.replace(setting, observed=observed)
   clips = open_clips(setting, entrants, stage)
   suites = with_objects(suites, setting.source, clips)
-  contest = make_contest(setting, entrants, len(clips))
+  setup = make_setup(setting, entrants, len(clips))
   scores = {suite.name: suite.score(setting.seed) for suite in suites}
-  results = closed_loop.play(clips, contest, scores, controls.CONTROLS)
+  results = closed_loop.play(clips, setup, scores, controls.CONTROLS)
   found = {}
   for suite in suites:
     result, models = results[suite.name], list(entrants)

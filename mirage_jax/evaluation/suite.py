@@ -11,7 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mirage_jax import worlds
 from mirage_jax.evaluation import episodes, rollout_cache
-from mirage_jax.evaluation.closed_loop import Contest, Disturbance, Score
+from mirage_jax.evaluation.closed_loop import (
+  ClosedLoopSetup,
+  Disturbance,
+  Score,
+)
 from mirage_jax.evaluation.entrants import Entrant
 from mirage_jax.evaluation.reports.tables import Table
 from mirage_jax.geometry.clips import Clip
@@ -19,7 +23,7 @@ from mirage_jax.geometry.clips import Clip
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-  """What the flags of `launch.evaluate` say; see there."""
+  """Settings of an evaluation: the flags of `launch.evaluate`."""
 
   source: str
   episodes: int
@@ -147,12 +151,12 @@ def open_clips(
   return clips
 
 
-def make_contest(
+def make_setup(
   setting: Setting,
   entrants: Mapping[str, Entrant],
   count: int,
   disturb: Disturbance | None = None,
-) -> Contest:
+) -> ClosedLoopSetup:
   """Makes the closed loop of these checkpoints over `count` episodes."""
   players = {name: entrant.player for name, entrant in entrants.items()}
   if setting.rollouts is not None:
@@ -162,7 +166,7 @@ def make_contest(
       )
       for name, player in players.items()
     }
-  return Contest(
+  return ClosedLoopSetup(
     players=players,
     windows=[entrant.window for entrant in entrants.values()],
     observed=setting.observed,

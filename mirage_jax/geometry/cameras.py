@@ -88,7 +88,7 @@ def project(
 def in_view(
   uv: Float[Array, '*batch 2'], depth_m: Float[Array, '*batch']
 ) -> Bool[Array, '*batch']:
-  """Whether projected points fall inside the image, in front of the camera."""
+  """Tests whether projected points fall inside the image, ahead of it."""
   inside = ((uv >= 0) & (uv < 1)).all(-1)
   return inside & (depth_m > 1e-3)
 

@@ -21,7 +21,7 @@ class Box:
   def meets(
     self, low: Float[Array, 'c 3'], high: Float[Array, 'c 3']
   ) -> Bool[Array, 'c']:
-    """Whether the boxes low ... high touch this one."""
+    """Tests whether the boxes low ... high touch this one."""
     below, above = jnp.asarray(self.high), jnp.asarray(self.low)
     return jnp.all((low <= below) & (high >= above), axis=-1)
 
@@ -46,7 +46,7 @@ class Sphere:
   def meets(
     self, low: Float[Array, 'c 3'], high: Float[Array, 'c 3']
   ) -> Bool[Array, 'c']:
-    """Whether the boxes low ... high touch the ball."""
+    """Tests whether the boxes low ... high touch the ball."""
     nearest = np.clip(self.centre, low, high)
     distance = ((nearest - self.centre) ** 2).sum(-1)
     return distance <= self.radius**2
@@ -57,7 +57,7 @@ Region = Box | Sphere
 
 @flax.struct.dataclass
 class Erased:
-  """What went when a region was forgotten.
+  """Numbers of the rows that went when a region was forgotten.
 
   Attributes:
     rows: rows that held surfaces and were emptied.

@@ -75,7 +75,7 @@ def layout(memory: Memory) -> dict[str, Any]:
 
 
 def alike(first: Any, second: Any) -> bool:
-  """Whether the states of one memory are the other's, too."""
+  """Tests whether the states of one memory are the other's, too."""
   kinds = {type(first), type(second)}
   return len(kinds) == 1 and layout(first) == layout(second)
 

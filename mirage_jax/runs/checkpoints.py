@@ -191,7 +191,7 @@ def _alone() -> ocp.Context:
 
 
 def _wanted(path: pathlib.Path, state: TrainState, data: Any) -> dict[str, Any]:
-  """What to ask Orbax for; `data` is set here if Orbax could not."""
+  """Builds the request to Orbax; `data` is set here if Orbax could not."""
   integrity.check_architecture(path, state)
   items = {
     'state': trees.shapes(state),
@@ -268,7 +268,7 @@ def load_params(
 
 
 def _none_left(folder: pathlib.Path, first: ValueError) -> ValueError:
-  """What to raise when no checkpoint will do; `first` is about the newest."""
+  """Makes the error for no usable checkpoint; `first` is about the newest."""
   if isinstance(first, integrity.OtherArchitecture):
     return first
   return ValueError(

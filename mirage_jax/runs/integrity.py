@@ -1,4 +1,4 @@
-"""Whether a checkpoint on the disk is whole, and fits what wants it."""
+"""Integrity of checkpoints: whole on the disk, and fitting the run."""
 
 import json
 import pathlib
@@ -36,7 +36,7 @@ def saved_shapes(path: pathlib.Path) -> dict[str, Any]:
 
 
 def abstract_sums(tree: Any) -> dict[str, np.ndarray]:
-  """What to ask Orbax for, to get the checksums of all leaves of `tree`."""
+  """Builds the request to Orbax for the checksums of all leaves of `tree`."""
   one = np.zeros((), np.uint32)
   return {name: one for name, _ in trees.named_leaves(tree)} | {DATA: one}
 

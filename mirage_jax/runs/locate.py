@@ -1,4 +1,4 @@
-"""What `--checkpoint=` names: a workdir, a released folder, a shipped name."""
+"""Checkpoints by name: a workdir, a released folder, a shipped name."""
 
 import os
 import pathlib

@@ -86,7 +86,7 @@ class Loop:
 
 
 def due(number: int, every: int, last: int) -> bool:
-  """Whether something done every so many steps is done after this one."""
+  """Tests whether work of every so many steps is due after this one."""
   return number % every == 0 or number == last
 
 

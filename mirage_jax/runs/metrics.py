@@ -1,4 +1,4 @@
-"""Where the figures and pictures of a run go: JSON lines and TensorBoard."""
+"""Figures and pictures of a run: JSON lines and TensorBoard."""
 
 import json
 import math

@@ -69,7 +69,7 @@ def _expect(name: str, value: Any, good: bool, expected: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-  """What an experiment is made of.
+  """Parts of an experiment.
 
   Attributes:
     settings: of the run.

@@ -9,13 +9,13 @@ from jax.experimental import multihost_utils
 
 
 class StopRequest:
-  """Whether somebody asked the run to stop; see `stop_on_signals`."""
+  """Request to stop a run; see `stop_on_signals`."""
 
   def __init__(self):
     self.signal: str | None = None
 
   def asked(self, step: int) -> bool:
-    """Whether to stop after `step`; all processes get the same answer."""
+    """Tests whether to stop after `step`; all processes get the same answer."""
     if jax.process_count() == 1:
       return self.signal is not None
     if not multihost_utils.reached_preemption_sync_point(step):

@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: event files, written on the spot.
+"""TensorBoard event files of a run, written without TensorFlow.
 
 The writers of tensorboardX hand events to a thread, which ends at its first
 failure; ten events later the training would wait for it for ever.

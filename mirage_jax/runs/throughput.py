@@ -1,4 +1,4 @@
-"""How fast a run is, and what it tells while it goes on."""
+"""Throughput of a run, and its progress lines."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
-"""What a world's clip is to look like."""
+"""Settings of a world's clips."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""What streets are made of: buildings, trees, lamps, benches, road marks.
+"""Exteriors: buildings, trees, lamps, benches, road marks.
 
 A building stands with its front at z = 0, looking along z; its body reaches
 back to z = -depth. Trees and the like stand at 0.

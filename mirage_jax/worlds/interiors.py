@@ -1,4 +1,4 @@
-"""What a room itself is made of: floor, ceiling, walls, doors, decoration.
+"""Interiors: floor, ceiling, walls, doors, decoration.
 
 A wall lies along its own x with its face at z = 0, looking along z.
 """

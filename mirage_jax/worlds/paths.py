@@ -24,7 +24,7 @@ _HEADING_M = 1.1  # headings are averaged over this much of the way, each side
 
 @flax.struct.dataclass
 class Track:
-  """Where a camera may be, in order.
+  """Places where a camera may be, in order.
 
   Attributes:
     position: `[n, 2]` x and z, metres.

@@ -69,7 +69,7 @@ def render(
 
 @functools.partial(jax.jit, static_argnames='config')
 def _render_few(scene, cameras, time_s, config):
-  """What a clip of a few frames holds beside cameras and times."""
+  """Renders the fields of a clip of a few frames beside cameras and times."""
   images = _render_tiles(scene, cameras, time_s, config, _tiles(config))
   position, velocity, box = objects_over(scene, time_s)
   return images | {

@@ -91,7 +91,7 @@ def _door(room, side):
 
 
 def _door_angle(room, side):
-  """Where on the ellipse a door lies straight ahead."""
+  """Finds the angle on the ellipse at which a door lies straight ahead."""
   at = jnp.clip(
     room.door_at[side] / room.ring[jnp.where(side < 2, 1, 0)], -1, 1
   )

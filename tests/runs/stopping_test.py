@@ -11,7 +11,7 @@ from mirage_jax.runs import stopping
 
 @pytest.fixture
 def noticed(monkeypatch):
-  """What JAX's service of several processes notices, in place of it."""
+  """Stands in for the notice of JAX's service of several processes."""
   signals = []
   before = signal.signal(signal.SIGTERM, lambda n, _: signals.append(n))
   monkeypatch.setattr(jax, 'process_count', lambda: 2)

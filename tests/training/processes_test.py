@@ -52,7 +52,7 @@ def meet(port, index):
 
 
 def finish(processes):
-  """What each has printed last."""
+  """Collects the last line that each has printed."""
   try:
     ended = [process.communicate(timeout=120) for process in processes]
   finally:

@@ -68,7 +68,7 @@ def _pixels_in(entry, height, width, stride, rows, columns):
 def _undistorted(
   lens: Lens, intrinsics: tuple, height: int, width: int
 ) -> Float[np.ndarray, 'h w 2']:
-  """Where the pinhole that a frame is read as shows each pixel's centre."""
+  """Maps pixel centres of the pinhole image into the frame that was read."""
   uv = np.stack(
     np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1
   )

@@ -29,14 +29,14 @@ Example = Mapping[str, Any]
 
 
 def is_movi(features: Any) -> bool:
-  """Whether a dataset of these features is one of MOVi's."""
+  """Tests whether a dataset of these features is one of MOVi's."""
   return {'video', 'depth', 'segmentations', 'camera', 'instances'} <= set(
     features
   )
 
 
 def decoders(features: Any) -> dict[str, Any]:
-  """How TFDS is to read a dataset: what a clip has not stays undecoded."""
+  """Decoders for TFDS; features that a clip does not have stay undecoded."""
   return {x: tfds.decode.SkipDecoding() for x in UNUSED & set(features)}
 
 

@@ -28,11 +28,11 @@ class Lens:
 
   @property
   def is_pinhole(self) -> bool:
-    """Whether nothing is distorted."""
+    """Tests whether nothing is distorted."""
     return not any(dataclasses.astuple(self))
 
   def distort(self, xy: Float[np.ndarray, '*p 2']) -> np.ndarray:
-    """Where the lens shows the ray `xy`."""
+    """Projects the ray `xy` through the lens."""
     x, y = xy[..., 0], xy[..., 1]
     r2 = x * x + y * y
     radial = 1 + r2 * (self.k1 + r2 * (self.k2 + r2 * (self.k3 + r2 * self.k4)))

@@ -27,7 +27,7 @@ def _scaled(real: Array, *sets: Array) -> list[Array]:
 
 
 def _draws(episodes: int, resamples: int, seed: int) -> Float[Array, 'r e']:
-  """How often each episode is drawn; the first row has each once."""
+  """Draws how often each episode counts; the first row has each once."""
   rng = np.random.default_rng(seed)
   share = np.full(episodes, 1 / episodes)
   drawn = rng.multinomial(episodes, share, resamples)
@@ -35,7 +35,7 @@ def _draws(episodes: int, resamples: int, seed: int) -> Float[Array, 'r e']:
 
 
 def _starts(episode: Int[Array, 'n']) -> Int[Array, 'e']:
-  """Where each episode begins.
+  """Finds the first row of each episode.
 
   Raises:
     ValueError: for fewer than two episodes, or not in their order.

@@ -1,4 +1,4 @@
-"""Which pixels of a frame were visible in other frames.
+"""Visibility: pixels of a frame that other frames see, too.
 
 Every pixel with a depth is a world point. It was visible in another frame when
 it projects into that image and that frame's own depth at this place is the
@@ -99,7 +99,7 @@ def static_pixels(clip: Clip) -> Bool[Array, '*b t h w']:
 
 @flax.struct.dataclass
 class Returned:
-  """What comes back into view in the generated frames of one episode.
+  """Pixels that come back into view in the generated frames of one episode.
 
   Attributes:
     mask: `[t, h, w]` seen in an observed frame, in no frame of the window.
@@ -119,7 +119,7 @@ class Returned:
 def window_frames(
   frames: int, observed: int, context: int, target: int
 ) -> Bool[Array, 't s']:
-  """Which frames the generator had in its window for each generated frame."""
+  """Marks the frames that were context frames of each generated frame."""
   t, s = jnp.arange(observed, frames), jnp.arange(frames)
   start = observed + (t - observed) // target * target
   return (s[None] < start[:, None]) & (s[None] >= start[:, None] - context)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: metrics.json, tables, and plots."""
+"""Outputs of an evaluation: metrics.json, tables, and plots."""
 
 import dataclasses
 import json

@@ -157,7 +157,7 @@ def readout_panels(readout: Readout, truth: Clip | None = None) -> Frames:
 
 
 def _shown(rollout: Rollout, truth: Clip) -> np.ndarray:
-  """What the memory showed, dark where it knows nothing; `[s, h, w, 3]`."""
+  """Pictures of a readout, dark where it knows nothing; `[s, h, w, 3]`."""
   frames = np.zeros(truth.rgb.shape, np.uint8)
   if rollout.readout is not None:
     readout = rollout.readout

@@ -25,7 +25,7 @@ BINS = 20
 
 
 def right_pixels(truth: Clip, readout: Readout) -> Bool[np.ndarray, 'b t h w']:
-  """Where both the colour and the depth of a readout are right."""
+  """Marks pixels where both the colour and the depth of a readout are right."""
   rgb, true_rgb = (
     np.asarray(image.unit_rgb(np.asarray(x))) for x in (readout.rgb, truth.rgb)
   )

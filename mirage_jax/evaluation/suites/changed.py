@@ -39,7 +39,7 @@ SCENES = 16  # at most
 
 
 def changed_pixels(before: Clip, after: Clip) -> Bool[np.ndarray, 't h w']:
-  """Where two clips differ in colour."""
+  """Marks pixels where two clips differ in colour."""
   apart = np.abs(_unit(before.rgb) - _unit(after.rgb)).max(-1)
   return apart > CHANGED
 

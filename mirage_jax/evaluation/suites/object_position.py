@@ -66,7 +66,7 @@ class Sightings:
 
 
 def pixels_of(ids: Int[Array, 's h w'], objects: int) -> Int[Array, 's o']:
-  """How many pixels of each frame show each object; column 0 is the rest."""
+  """Counts each frame's pixels of each object; column 0 is the rest."""
   return np.stack([np.bincount(x.reshape(-1), minlength=objects) for x in ids])
 
 
@@ -162,7 +162,7 @@ def in_parts(rgb: Array, template: Array, mask: Array) -> np.ndarray:
 
 
 def metres_of(sightings: Sightings) -> Float[np.ndarray, 'n s s']:
-  """How far every shift moves each object."""
+  """Measures how far every shift moves each object."""
   reach = reach_of(sightings.mask)
   shift = np.arange(-reach, reach + 1)
   x, y = (shift * sightings.metres[:, i, None] for i in (0, 1))
@@ -170,7 +170,7 @@ def metres_of(sightings: Sightings) -> Float[np.ndarray, 'n s s']:
 
 
 def can_be_told(sightings: Sightings, truth: Array) -> Bool[np.ndarray, 'n']:
-  """Which objects only look like themselves near their own place."""
+  """Marks objects that look like themselves only near their own place."""
   apart, metres = in_parts(truth, truth, sightings.mask), metres_of(sightings)
   elsewhere = np.where(metres > NEAR_M, apart, np.inf).min((1, 2))
   reached = metres[:, reach_of(sightings.mask), -1] >= FAR_M
@@ -180,7 +180,7 @@ def can_be_told(sightings: Sightings, truth: Array) -> Bool[np.ndarray, 'n']:
 def locate(
   sightings: Sightings, rgb: Array, truth: Array
 ) -> dict[str, Float[np.ndarray, 'n']]:
-  """Where each object is drawn.
+  """Finds the place where each object is drawn.
 
   Returns:
     `difference` of colours there, the error as `px` and `m`, and the least

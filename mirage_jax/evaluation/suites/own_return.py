@@ -33,7 +33,7 @@ ELSEWHERE_M = 2.0  # as far as turning by 57 degrees
 
 @flax.struct.dataclass
 class Pairs:
-  """Which earlier generated frame each generated frame is compared with.
+  """Pairs of a generated frame and the earlier one that it is compared with.
 
   Attributes:
     first: `[t]` index of the earlier view among the generated frames.

@@ -126,7 +126,7 @@ def memory_method(memory: Memory) -> Method:
 def open_clips(
   source: str, stride: int | None, scenes: int, seed: int
 ) -> tuple[int, Iterator[tuple[Clip, Int[np.ndarray, 't']]]]:
-  """How many clips are read, and each with its frames' places in the source.
+  """Counts the clips, and opens each with its frames' places in the source.
 
   A folder is one clip at `stride` (None: 2, or what brings the width to at
   most `READ_WIDTH` pixels); worlds give `scenes` clips of their test split, and

@@ -32,7 +32,7 @@ GAP = 2
 
 @dataclasses.dataclass(frozen=True)
 class HeldOut:
-  """What was held out of one clip, and how each method reads it.
+  """Held-out frames of one clip, and each method's readout of them.
 
   Attributes:
     target: the held-out frames, `[n, ...]`.

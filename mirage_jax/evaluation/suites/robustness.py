@@ -24,7 +24,7 @@ from mirage_jax.evaluation.suite import (
   RETURN,
   Setting,
   Suite,
-  make_contest,
+  make_setup,
   open_clips,
 )
 from mirage_jax.evaluation.suites.closed_loop import ClosedLoop
@@ -41,7 +41,7 @@ CONDITIONS: Mapping[str, tuple[float, ...]] = {
 
 
 def disturbance(kind: str, size: float) -> Disturbance:
-  """What spoils observed frames in one way.
+  """Makes a disturbance of observed frames.
 
   Args:
     kind: one of `CONDITIONS`.
@@ -173,9 +173,9 @@ def evaluate(
   del baselines['ground_truth']  # it has the frames that are not observed
 
   def play(disturb: Disturbance | None) -> Result:
-    contest = make_contest(setting, entrants, len(clips), disturb)
+    setup = make_setup(setting, entrants, len(clips), disturb)
     scores = {'robustness': ClosedLoop(setting.seed)}
-    results = closed_loop.play(clips, contest, scores, baselines)
+    results = closed_loop.play(clips, setup, scores, baselines)
     return results['robustness']
 
   result = run(play)

@@ -36,7 +36,7 @@ class GrowingState(MemoryState):
 
   @property
   def there(self) -> Bool[Array, ' capacity']:
-    """Which rows are rows."""
+    """Mask of filled rows."""
     return jnp.arange(self.capacity) < self.count
 
 
@@ -136,7 +136,7 @@ def _matched(
   theirs: UInt32[Array, 'm 2'],
   wanted: Bool[Array, ' m'],
 ) -> Bool[Array, ' n']:
-  """Which of mine pair up with one of theirs."""
+  """Marks those of mine that pair up with one of theirs."""
   n, m = len(mine), len(theirs)
   keys = jnp.concatenate([mine, theirs])
   asked = jnp.concatenate([jnp.zeros(n, bool), wanted])

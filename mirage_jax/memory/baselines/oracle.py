@@ -49,7 +49,7 @@ class Oracle(Memory):
 
   @property
   def bank(self) -> FrameBank:
-    """What keeps the frames."""
+    """The bank that keeps the frames."""
     return FrameBank(self.height, self.width, 1, 0, self.capacity)
 
   def init(self, frame: Float[Array, '4 4']) -> GrowingState:

@@ -225,7 +225,7 @@ class Planes(Memory):
   def _look(
     self, state: PlanesState, points: Float[Array, 'q 3']
   ) -> tuple[Float[Array, 'q'], Float[Array, 'q f']]:
-    """Whether the planes of some scale all know a place; all their features.
+    """Tests whether the planes of a scale all know a place; their features.
 
     Bilinear over the four cells about it.
     """

@@ -137,7 +137,7 @@ def splat(
   height: int,
   width: int,
 ) -> Readout:
-  """What one camera sees of the points `valid`.
+  """Splats the points `valid` into one camera.
 
   Points of a pixel at exactly the same depth are averaged, so their order does
   not matter. Gradients flow through the features. Confidence is opacity: a

@@ -35,7 +35,7 @@ DEPTH_SCALE_M = 2.0
 
 @flax.struct.dataclass
 class RecurrentState(MemoryState):
-  """What is carried.
+  """State of the linear attention.
 
   Attributes:
     sums: `[h, k, v + 1]` products of keys and values; the last value is 1.
@@ -90,13 +90,13 @@ class Projections(nn.Module):
     return jnp.concatenate([out, jnp.ones_like(out[..., :1])], -1)
 
   def keep(self) -> Float[Array, 'h']:
-    """What a frame leaves of what was there."""
+    """Computes the share of the state that a frame keeps."""
     return 0.5 ** (0.5**self.decay)
 
   def __call__(
     self, pixels: Float[Array, 't n p'], rays: Float[Array, 't n r']
   ) -> Float[Array, 't h k v']:
-    """What every frame adds: products of keys and values, mean of tokens."""
+    """Computes each frame's update: keys times values, mean of tokens."""
     keys, values = self.place(rays), self.content(pixels, rays)
     return jnp.einsum('tnhk,tnhv->thkv', keys, values) / rays.shape[1]
 

@@ -169,7 +169,7 @@ class HashGrid(Memory):
     return readout.read(self, state, views)
 
   def merge(self, first: HashGridState, second: HashGridState) -> HashGridState:
-    """What both have seen; refuses other frames or layouts (ValueError)."""
+    """Adds two states; refuses other frames or layouts (ValueError)."""
     return sums.merge(first, second, tuple(table.BITS))
 
   def forget(

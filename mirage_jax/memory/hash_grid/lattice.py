@@ -1,4 +1,4 @@
-"""Where a point lives: lattices of cells, and the rows of their tables.
+"""Lattices of voxels, and the rows of their tables where a point is kept.
 
 All levels share one table; a level is a range of its rows. Points are int32
 in units of 1/32 of the finest cell, so a point's cell, and its place within

@@ -16,7 +16,7 @@ from mirage_jax.memory.tables.sums import as_float, quantise_features
 
 @flax.struct.dataclass
 class Observation:
-  """What is written: points p on surfaces and points q in free space.
+  """Observation of a hash grid: p surface points, q free-space points.
 
   Attributes:
     points: `[p, 3]` int32 lattice units in the scene's frame.

@@ -55,7 +55,7 @@ def _even(x):
 
 
 def _cast(config, state, rays) -> Readout:
-  """What the state shows along rays, `[r, ...]`."""
+  """Renders rays of the state, `[r, ...]`."""
   features, surfaces = surfels.prepare(config, state)
   surfaces = jax.lax.stop_gradient(surfaces)
   hits = jax.lax.stop_gradient(ray_marching.march(config, surfaces, rays))

@@ -34,7 +34,7 @@ class Surfaces:
 
 @flax.struct.dataclass
 class Samples:
-  """What the second pass found at each hit.
+  """Samples of the second pass at each hit.
 
   Attributes:
     alpha: `[r, s]` opacity.
@@ -122,7 +122,7 @@ def occupancy(config, surfaces, which, row, cells):
 
 
 def meet(config, word, cells, cell, contracted, origins, directions):
-  """Where rays pass packed surfels of cells `[..., 3]`.
+  """Intersects rays with packed surfels of voxels `[..., 3]`.
 
   A surfel outside its own cell is somebody else's (rows may collide): it
   counts as empty.
@@ -156,7 +156,7 @@ def fall_off(squared_distance, radius):
 
 
 def is_contracted(config, which):
-  """Whether levels `which` are contracted, with an axis for coordinates."""
+  """Tests if levels `which` are contracted, with an axis for coordinates."""
   return jnp.array([v.contracted for v in config.levels])[which][..., None]
 
 

@@ -107,7 +107,7 @@ def init(config, frame: Float[Array, '4 4']) -> HashGridState:
 
 
 def specs() -> Any:
-  """How a state lies on the devices if its tables are in parts: its tree."""
+  """Partition of a state over the devices if its tables are sharded."""
   where: dict[str, Any] = dict.fromkeys(BITS, sharded.DIVIDED)
   where |= {'frame': sharded.WHOLE, 'overflow': sharded.WHOLE}
   return HashGridState(**where)

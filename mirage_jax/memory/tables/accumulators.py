@@ -58,7 +58,7 @@ def to_float(sums: Wide) -> Float[Array, 'e c']:
 
 
 def capacity(largest: int, bits: int = 48) -> int:
-  """How many values of at most `largest` always fit into one sum."""
+  """Computes how many values of at most `largest` always fit into one sum."""
   return (2 ** (bits - 1) - 1) // largest
 
 

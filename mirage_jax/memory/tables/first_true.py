@@ -1,4 +1,4 @@
-"""Which places of a mask are true, several times faster than `jnp.nonzero`."""
+"""Indices of a mask's true places, several times faster than `jnp.nonzero`."""
 
 import jax
 import jax.numpy as jnp

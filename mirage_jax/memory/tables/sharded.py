@@ -44,13 +44,13 @@ def divide(function: Callable[..., Any], takes: Any, gives: Any):
 
 
 def num_parts() -> int:
-  """How many parts the mesh that is set divides tables into."""
+  """Number of shards into which the mesh that is set divides tables."""
   mesh = jax.sharding.get_abstract_mesh()
   return 1 if mesh.empty else mesh.shape[AXIS]
 
 
 def _inside() -> bool:
-  """Whether this is traced on parts."""
+  """Tests whether this is traced on shards."""
   mesh = jax.sharding.get_abstract_mesh()
   types = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
   return types.get(AXIS) == AxisType.Manual
@@ -80,7 +80,7 @@ def add(table: Array, rows: Int[Array, ' p'], values: Array) -> Array:
 
 
 def anywhere(flag: Array) -> Array:
-  """Whether the flag is set in any part."""
+  """Tests whether the flag is set in any shard."""
   if not _inside():
     return flag
   return jax.lax.pmax(flag.astype(jnp.int32), AXIS) > 0

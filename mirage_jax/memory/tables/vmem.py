@@ -301,7 +301,7 @@ def _unroll(group: int) -> int:
 
 
 def _parts(width):
-  """How many rows a line has, and of which each of its lanes is."""
+  """Lays rows out in a line: how many there are, and the row of each lane."""
   lanes = jax.lax.broadcasted_iota(jnp.int32, (1, LANES), 1)
   return LANES // width, lanes // width
 

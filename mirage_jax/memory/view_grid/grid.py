@@ -126,7 +126,7 @@ class ViewGrid(Memory):
     return splatting.read(self, state, views)
 
   def merge(self, first: ViewGridState, second: ViewGridState) -> ViewGridState:
-    """What both have seen; refuses other frames or layouts (ValueError)."""
+    """Adds two states; refuses other frames or layouts (ValueError)."""
     return sums.merge(first, second, ('entries', 'views'))
 
   def forget(

@@ -1,4 +1,4 @@
-"""Where a view grid keeps a point: view cells, their bins, and table rows.
+"""Keys of a view grid: view cells, their bins, and table rows.
 
 A *view cell* is a box of camera positions and a sector of headings. It holds
 what its cameras saw in *bins* round its centre: small pieces of the sphere of
@@ -24,7 +24,7 @@ HEADING = 127  # a unit vector in integers
 
 @flax.struct.dataclass
 class ViewObservation:
-  """What is written: points p, and the t views that they were seen from.
+  """Observation of a view grid: points p, and the t views that saw them.
 
   Attributes:
     key: `[p]` uint32, names the point's view cell and bin.

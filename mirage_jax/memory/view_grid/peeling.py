@@ -93,7 +93,7 @@ def surfels(
 
 
 def make_plan(config, views: ViewCells, naming: Float[Array, 'e n']) -> Plan:
-  """Which rows to read in which round, from the naming columns.
+  """Plans the rows to read in each round, from the naming columns.
 
   A round takes out a part of what it could, so that scatters stay small, and
   looks again at the rows that this has changed. It does the same work whatever
@@ -143,7 +143,7 @@ def take_out(
 
 
 def _in_rows(config, plan: Plan, taken: Float[Array, 'n k c']):
-  """What was taken in the rounds of a plan, each in the row it was found in."""
+  """Puts the content taken in a plan's rounds into the rows that gave it."""
   columns = taken.shape[-1]
   empty = jnp.zeros((config.entries, columns), taken.dtype)
   table = make_table(empty, config.lookup)
@@ -174,7 +174,7 @@ def _means(config, views: ViewCells, sums: Float[Array, 'e c']):
 
 
 def _alone(config, views: ViewCells, sums, at: Int[Array, 'r']):
-  """Whether the rows `at`, with these sums, hold one entry alone; its key."""
+  """Tests whether the rows `at` hold one entry alone; and its key."""
   held, _, _, key = _means(config, views, sums)
   part = at // (config.entries // config.choices)
   here = view_bins.rows_of(config, key, 0)
@@ -184,7 +184,7 @@ def _alone(config, views: ViewCells, sums, at: Int[Array, 'r']):
 
 
 def _named_before(config, alone: Table, key: Table, found, keys, rows):
-  """Whether an earlier row of an entry, found in a row, names it, too."""
+  """Tests whether an earlier row of an entry, found in a row, names it, too."""
   part = found // (config.entries // config.choices)
   before = jnp.arange(config.choices - 1)[:, None] < part
   earlier = rows[:-1]

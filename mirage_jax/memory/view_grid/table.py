@@ -71,7 +71,7 @@ def init(config, frame: Float[Array, '4 4']) -> ViewGridState:
 
 
 def num_entries(config, state: ViewGridState) -> Float[Array, '']:
-  """How many entries there are, by the share of rows that are empty."""
+  """Estimates the number of entries from the share of rows that are empty."""
   empty = (sums.as_float(state.entries)[:, 0] == 0).mean()
   load = -jnp.log(jnp.maximum(empty, 1 / config.entries)) / config.choices
   return load * config.entries

@@ -6,7 +6,7 @@ from tests.data import posed_folder
 
 
 def test_opengl_camera_becomes_opencv(tmp_path):
-  """What lies ahead of the OpenGL camera (-z) lies ahead in OpenCV (+z)."""
+  """A point ahead of the OpenGL camera (-z) lies ahead in OpenCV (+z)."""
   posed_folder.write_folder(tmp_path, frames=1)
   gl = posed_folder.opengl_pose()
   cv = transforms.read_transforms(tmp_path)[0].pose

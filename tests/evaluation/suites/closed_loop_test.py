@@ -64,7 +64,7 @@ def contest(**changes):
     'batch': 3,
     'examples': 1,
   }
-  return closed_loop.Contest(**{**settings, **changes})
+  return closed_loop.ClosedLoopSetup(**{**settings, **changes})
 
 
 WINDOWS = {'closed_loop': (2, 3), 'exploration': (2, 3), 'own_return': (1, 1)}

@@ -243,7 +243,7 @@ def test_a_memory_with_room_stays_as_it_is():
 
 @pytest.mark.parametrize('exact', [True, False])
 def test_making_room_keeps_whole_views_as_they_were(exact):
-  """What stays is read as before, and there is room again."""
+  """Views that stay are read as before, and there is room again."""
   grid = dataclasses.replace(GRID, entries=3 * 512, rounds=16, exact=exact)
   state = written(grid, *range(5))
   thinned = grid.reserve(state, 240)

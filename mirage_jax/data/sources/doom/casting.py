@@ -1,4 +1,4 @@
-"""What a camera in a level sees: exact depth, cast through its sectors.
+"""View of a camera in a level: exact depth, cast through its sectors.
 
 The world of Doom is a map with heights. A column of pixels is one ray on the
 map; between the lines that the ray crosses, the view of a pixel goes straight
@@ -33,14 +33,14 @@ class View:
 
   @property
   def forward(self) -> Float[np.ndarray, '2']:
-    """Where it looks on the map."""
+    """Direction of view on the map."""
     turn = np.radians(self.angle)
     return np.array([np.cos(turn), np.sin(turn)])
 
 
 @dataclasses.dataclass(frozen=True)
 class Cast:
-  """What pixels see, `[h, w]`.
+  """Pixels of a view, `[h, w]`.
 
   Attributes:
     depth: z-depth in map units; 0 = sky.

@@ -110,7 +110,7 @@ class Game:
     self._game, self._started = game, False
 
   def play(self, name: str, seed: int, position, angle) -> list[Seen]:
-    """What is seen along a path: `position` `[t, 2]`, `angle` `[t]` degrees."""
+    """Plays along a path: `position` `[t, 2]`, `angle` `[t]` degrees."""
     game = self._game
     game.set_doom_map(name)
     game.set_seed(seed)

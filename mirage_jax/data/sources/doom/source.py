@@ -20,7 +20,7 @@ TRIES = 64
 
 @dataclasses.dataclass(frozen=True)
 class DoomConfig:
-  """What clips of the game are like.
+  """Settings of clips of the game.
 
   Attributes:
     frames: of a clip.

@@ -35,13 +35,13 @@ class Region:
   neighbours: dict[Place, list[Place]]
 
   def position(self, place: Place) -> Float[np.ndarray, '2']:
-    """Where a place is, map units."""
+    """Position of a place, map units."""
     return self.origin + GRID * np.array(place)
 
 
 @functools.lru_cache(maxsize=64)
 def find_region(level: Level, x: float, y: float) -> Region | None:
-  """What can be walked to from a point; None if that is hardly anything."""
+  """Finds the region that can be walked to from a point; None if it is tiny."""
   origin = np.array([x, y])
   walls = _walls(level)
   floors = {(0, 0): _floor(level, walls, origin)}
