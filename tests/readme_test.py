@@ -13,6 +13,7 @@ from mirage_jax.capture import inspection
 from mirage_jax.data.sources import catalog
 from mirage_jax.geometry.clips import take_frames
 from mirage_jax.memory import kinds
+from mirage_jax.models.trained import TrainedModel
 
 ROOT = pathlib.Path(__file__).parents[1]
 MOST_LINES = 30
@@ -61,7 +62,7 @@ def test_an_added_experiment_trains_and_its_world_is_saved(added):
   assert np.isfinite(parts['loss'])
   made = build.make_model(settings, exact=True)
   assert isinstance(made.memory, added['LastFrame'])
-  model = build.TrainedModel(made, jax.device_get(state.params), settings)
+  model = TrainedModel(made, jax.device_get(state.params), settings)
   clip = catalog.open_source('wall', frames=4, height=32, width=32)[0]
   place = world.World(model)
   place.observe(clip)

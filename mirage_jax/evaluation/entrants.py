@@ -8,9 +8,9 @@ from typing import Any
 import flax.linen as nn
 
 from mirage_jax import build, trees
-from mirage_jax.build import TrainedModel
 from mirage_jax.evaluation.rollouts import ModelPlayer
 from mirage_jax.memory import storage
+from mirage_jax.models.trained import TrainedModel
 from mirage_jax.models.world_model import WorldModel
 
 

@@ -1,4 +1,9 @@
-"""Flow matching: pure maths over a `velocity(x, t)`, never a network."""
+"""Flow matching: pure maths over a `velocity(x, t)`, never a network.
+
+paths       the straight path between data and noise
+samplers    Euler and Heun steps from noise to data
+schedules   distributions of noise levels in training
+"""
 
 from mirage_jax.flow.paths import (
   clean_for_endpoint,

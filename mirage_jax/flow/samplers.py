@@ -39,7 +39,7 @@ class Sampler:
       raise ValueError(f'sampler steps is {self.steps}; expected 1 or more')
 
   def times(self) -> Float[Array, 'steps_and_one']:
-    """The time grid from 1 down to 0."""
+    """Makes the time grid from 1 down to 0."""
     t = jnp.linspace(1.0, 0.0, self.steps + 1)
     return self.shift * t / (1 + (self.shift - 1) * t)
 
@@ -55,16 +55,16 @@ def integrate(
   Args:
     kind: of `Sampler`.
     velocity: of `(x, t)`; t is an entry of `times`.
-    x: where to start.
+    x: the starting sample.
     times: one grid for all, or one for each of the leading axes of `x`. Where
       a time is repeated, nothing moves.
   """
 
-  def euler(x, interval):
+  def euler(x: Array, interval: tuple[Array, Array]) -> tuple[Array, None]:
     t, following = interval
     return x + expand(following - t, x) * velocity(x, t), None
 
-  def heun(x, interval):
+  def heun(x: Array, interval: tuple[Array, Array]) -> tuple[Array, None]:
     t, following = interval
     length = expand(following - t, x)
     first = velocity(x, t)

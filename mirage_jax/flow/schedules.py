@@ -22,5 +22,5 @@ class LogitNormal:
   def sample(
     self, key: Key[Array, ''], shape: tuple[int, ...]
   ) -> Float[Array, '...']:
-    """Noise levels in (0, 1) of the given shape."""
+    """Draws noise levels in (0, 1) of the given shape."""
     return jax.nn.sigmoid(self.mean + self.std * jax.random.normal(key, shape))

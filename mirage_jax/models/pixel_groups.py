@@ -96,7 +96,7 @@ def unfold(readout: Readout, group: int) -> Readout:
     return readout
   t, y, x = readout.depth_m.shape
 
-  def spread(image):
+  def spread(image: Array) -> Array:
     return jnp.repeat(jnp.repeat(image, group, axis=1), group, axis=2)
 
   last = 3 + 4 * group**2

@@ -8,7 +8,7 @@ from mirage_jax.arrays import Array, Float
 def patchify(
   x: Float[Array, '*batch h w c'], patch: int
 ) -> Float[Array, '*batch n p']:
-  """Square patches as tokens, row by row: n = h w / patch^2."""
+  """Makes square patches tokens, row by row: n = h w / patch^2."""
   *batch, h, w, c = x.shape
   x = x.reshape(*batch, h // patch, patch, w // patch, patch, c)
   x = jnp.swapaxes(x, -4, -3)
@@ -18,7 +18,7 @@ def patchify(
 def unpatchify(
   x: Float[Array, '*batch n p'], patch: int, height: int, width: int
 ) -> Float[Array, '*batch h w c']:
-  """Inverse of `patchify`."""
+  """Inverts `patchify`."""
   *batch, _, p = x.shape
   c = p // patch**2
   x = x.reshape(*batch, height // patch, width // patch, patch, patch, c)
@@ -29,7 +29,7 @@ def unpatchify(
 def level_embedding(
   t: Float[Array, '*batch'], width: int
 ) -> Float[Array, '*batch d']:
-  """Sinusoids of a level in [0, 1], periods 1/1000 to 10."""
+  """Computes sinusoids of a level in [0, 1], periods about 1/100 to 10."""
   frequencies = jnp.exp(jnp.linspace(jnp.log(0.6), jnp.log(600.0), width // 2))
   angles = t[..., None] * frequencies
   return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], axis=-1)
@@ -38,7 +38,7 @@ def level_embedding(
 def rotary_angles(
   times: Float[Array, 't'], rows: int, columns: int, head_width: int
 ) -> Float[Array, 'n a']:
-  """Angles of 3-D RoPE (arXiv 2104.09864, one block of pairs an axis).
+  """Computes angles of 3-D RoPE (arXiv 2104.09864, one block of pairs an axis).
 
   A quarter of the pairs encodes time, the rest row and column in equal parts.
   n = t * rows * columns; a = head_width / 2 pairs.

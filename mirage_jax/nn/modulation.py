@@ -13,7 +13,7 @@ from mirage_jax.arrays import Array, Float
 def normalise(
   x: Float[Array, '*batch d'], epsilon: float = 1e-6
 ) -> Float[Array, '*batch d']:
-  """Layer norm without parameters, in float32."""
+  """Applies layer norm without parameters, in float32."""
   y = x.astype(jnp.float32)
   y = y - y.mean(-1, keepdims=True)
   y = y * jnp.reciprocal(jnp.sqrt((y**2).mean(-1, keepdims=True) + epsilon))
@@ -25,7 +25,7 @@ def modulate(
   scale: Float[Array, 'b t d'],
   shift: Float[Array, 'b t d'],
 ) -> Float[Array, 'b t n d']:
-  """`(1 + scale) norm(x) + shift`, one condition a frame."""
+  """Computes `(1 + scale) norm(x) + shift`, one condition a frame."""
   return normalise(x) * (1 + scale[:, :, None]) + shift[:, :, None]
 
 

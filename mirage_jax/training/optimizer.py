@@ -1,5 +1,7 @@
 """AdamW with warm-up, a schedule, clipping and a decay mask."""
 
+from typing import Any
+
 import optax
 
 from mirage_jax import trees
@@ -16,7 +18,7 @@ def make_schedule(
   schedule: str = 'cosine',
   final: float = 0.0,
 ) -> optax.Schedule:
-  """Learning rate by step: linear warm-up, then cosine or constant.
+  """Makes the learning rate by step: linear warm-up, then cosine or constant.
 
   Args:
     learning_rate: the peak, reached at step `warmup`.
@@ -50,8 +52,8 @@ def make_schedule(
   return optax.join_schedules([rise, after], [warmup]) if warmup else after
 
 
-def is_decayed(name: str, leaf) -> bool:
-  """Whether weight decay acts on a leaf: on matrices, nothing else.
+def is_decayed(name: str, leaf: Any) -> bool:
+  """Tests if weight decay acts on a leaf: on matrices, nothing else.
 
   Biases, scales, everything inside a norm, and tables of embeddings are left.
   """
@@ -61,8 +63,8 @@ def is_decayed(name: str, leaf) -> bool:
   return not any(w in folders[-1] for w in ('bias', 'scale', 'embedding'))
 
 
-def decay_mask(params):
-  """True where weight decay acts, in a tree like `params`."""
+def decay_mask(params: Any) -> Any:
+  """Marks where weight decay acts, in a tree like `params`."""
   return trees.map_named(is_decayed, params)
 
 
@@ -80,7 +82,7 @@ def make_optimizer(
   b2: float = 0.95,
   eps: float = 1e-8,
 ) -> optax.GradientTransformation:
-  """AdamW (Loshchilov & Hutter, arXiv 1711.05101) after clipping by norm.
+  """Makes AdamW (arXiv 1711.05101) after clipping by norm.
 
   Args:
     name: 'adamw'.

@@ -17,7 +17,7 @@ Params = Any
 
 @flax.struct.dataclass
 class TrainState:
-  """All that a training step changes; no random key lives in it.
+  """All that a training step changes; it holds no random key.
 
   Attributes:
     step: steps taken so far; step i draws from `fold_in(key(seed), i)`.
@@ -33,14 +33,14 @@ class TrainState:
 
   @property
   def best(self) -> Params:
-    """The parameters to evaluate and to ship: the average if there is one."""
+    """Gives the parameters to evaluate and ship: the average if any."""
     return self.params if self.ema is None else self.ema
 
 
 def create_state(
   params: Params, optimizer: optax.GradientTransformation, ema: bool
 ) -> TrainState:
-  """The state before the first step; pure, so it can run under `jit`."""
+  """Makes the state before the first step; pure, for use under `jit`."""
   return TrainState(
     step=jnp.zeros((), jnp.int32),
     params=params,
@@ -50,7 +50,7 @@ def create_state(
 
 
 def branch(state: TrainState, base: Params, name: str) -> TrainState:
-  """A fresh state that goes on from trained parameters.
+  """Makes a fresh state that starts from trained parameters.
 
   What `base` does not have, such as the layers of a memory, stays as it was.
 
@@ -74,7 +74,7 @@ def branch(state: TrainState, base: Params, name: str) -> TrainState:
 
 
 def ema_decay(step: Int[jax.Array, ''], decay: float) -> Float[jax.Array, '']:
-  """Decay at `step`, warmed up so that a short run forgets its start.
+  """Computes the decay at `step`, small at first for short runs.
 
   min(decay, (1 + step) / (10 + step)), as in TensorFlow's moving averages.
   """
@@ -83,12 +83,12 @@ def ema_decay(step: Int[jax.Array, ''], decay: float) -> Float[jax.Array, '']:
 
 
 def update_ema(ema: Params, params: Params, decay) -> Params:
-  """decay * ema + (1 - decay) * params."""
+  """Computes `decay * ema + (1 - decay) * params`."""
   return jax.tree.map(lambda e, p: e + (1 - decay) * (p - e), ema, params)
 
 
 def cast_floats(tree: Any, dtype) -> Any:
-  """Float leaves in `dtype`, the others as they are.
+  """Casts float leaves to `dtype`; leaves the others as they are.
 
   Mixed precision is `loss(cast_floats(params, bfloat16))`: the gradient comes
   back through the cast in float32, where the optimizer keeps its masters.

@@ -17,7 +17,7 @@ views      axes of cameras and frames.
 import os
 
 from mirage_jax import build
-from mirage_jax.build import TrainedModel
+from mirage_jax.models.trained import TrainedModel
 from mirage_jax.world.place import World
 from mirage_jax.world.stepping import step_many
 

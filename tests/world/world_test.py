@@ -15,14 +15,14 @@ from mirage_jax import build, world
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.memory.regions import Box
-from mirage_jax.models import rollout
+from mirage_jax.models import rollout, trained
 from mirage_jax.models.world_model import init_params
 from mirage_jax.world.place import VIEWS
 
 SIZE, FRAMES = 16, 10
 
 
-def make_model(experiment) -> build.TrainedModel:
+def make_model(experiment) -> trained.TrainedModel:
   """A small model of an experiment's kind, away from zero initialisation."""
   config = experiment.get_config()
   config.source.update(height=SIZE, width=SIZE)
@@ -38,7 +38,7 @@ def make_model(experiment) -> build.TrainedModel:
   params = jax.tree.map(
     lambda x: x + 0.1 * jnp.sin(jnp.arange(x.size)).reshape(x.shape), params
   )
-  return build.TrainedModel(model, params, settings)
+  return trained.TrainedModel(model, params, settings)
 
 
 @pytest.fixture(scope='module')
@@ -95,7 +95,7 @@ def test_one_camera_is_a_step_of_one_frame(model):
 
 @pytest.mark.parametrize('kind', ['model', 'forgetful'])
 def test_two_worlds_of_a_model_trace_once(request, kind):
-  trained = dataclasses.replace(request.getfixturevalue(kind))
+  given = dataclasses.replace(request.getfixturevalue(kind))
   chex.clear_trace_counter()
   counted = chex.assert_max_traces(rollout.generate, n=1)
   written = chex.assert_max_traces(rollout.write_frames, n=2)  # true, generated
@@ -104,9 +104,9 @@ def test_two_worlds_of_a_model_trace_once(request, kind):
     mock.patch.object(rollout, 'write_frames', written),
   ):
     for seed in (0, 1):
-      after(trained, seed=seed).step(ahead(3))
-  other = world.World(trained, steps=1)
-  assert other._compiled is not after(trained)._compiled
+      after(given, seed=seed).step(ahead(3))
+  other = world.World(given, steps=1)
+  assert other._compiled is not after(given)._compiled
 
 
 def test_one_camera_costs_one_frame(model):
@@ -114,9 +114,9 @@ def test_one_camera_costs_one_frame(model):
   shapes = []
   inner = rollout.generate_chunk
 
-  def spy(model, params, key, context, cameras, states, sampler):
+  def spy(model, params, key, context, cameras, *others):
     shapes.append(cameras.intrinsics.shape)
-    return inner(model, params, key, context, cameras, states, sampler)
+    return inner(model, params, key, context, cameras, *others)
 
   with mock.patch.object(rollout, 'generate_chunk', spy):
     place = after(dataclasses.replace(model))
@@ -127,9 +127,9 @@ def test_one_camera_costs_one_frame(model):
 
 @pytest.mark.parametrize('kind', ['model', 'forgetful'])
 def test_worlds_stepped_together_are_as_stepped_apart(request, kind):
-  trained = request.getfixturevalue(kind)
-  together = [after(trained, seed=seed, seen=4 - seed) for seed in (0, 1)]
-  apart = [after(trained, seed=seed, seen=4 - seed) for seed in (0, 1)]
+  given = request.getfixturevalue(kind)
+  together = [after(given, seed=seed, seen=4 - seed) for seed in (0, 1)]
+  apart = [after(given, seed=seed, seen=4 - seed) for seed in (0, 1)]
   for _ in range(2):
     made = world.step_many(together, [ahead(3), ahead(3)])
     alone = [place.step(ahead(3)) for place in apart]
@@ -250,11 +250,11 @@ def test_generated_frames_are_remembered_if_wanted(model):
 
 @pytest.mark.parametrize('kind', ['model', 'forgetful'])
 def test_a_saved_world_goes_on_as_if_never_left(tmp_path, request, kind):
-  trained = request.getfixturevalue(kind)
-  place = after(trained, seed=3)
+  given = request.getfixturevalue(kind)
+  place = after(given, seed=3)
   list(place.walk(ahead(3)))
   place.save(tmp_path)
-  back = world.World.load(tmp_path, trained)
+  back = world.World.load(tmp_path, given)
   one, other = (
     np.stack([x.rgb for x in some.walk(ahead(3))]) for some in (place, back)
   )
