@@ -39,6 +39,7 @@ def get_config() -> ml_collections.ConfigDict:
       'pixel_group': 1,
       'learned_features': 8,
       'per_frame': False,
+      'action_features': 0,
       'transformer': {
         'width': 192,
         'layers': 6,

@@ -79,6 +79,7 @@ class ModelPlayer:
     """
     frames = clips.time_s.shape[1]
     check_observed(frames, observed)
+    action = clips.action
     clips = jax.tree.map(jnp.asarray, fill_masks(clips))
     seen = take_frames(clips, slice(observed), axis=1)
     written = clips if needs_future(self.compiled.model) else seen
@@ -90,7 +91,11 @@ class ModelPlayer:
       chunk = slice(start, start + self.compiled.chunk_frames)
       views = take_frames(clips, chunk, axis=1)
       made, readout, session = self.compiled.generate(
-        session, jax.random.fold_in(key, i), views.cameras, views.time_s
+        session,
+        jax.random.fold_in(key, i),
+        views.cameras,
+        views.time_s,
+        None if action is None else action[:, chunk],
       )
       if self.writes_generated:
         session = self.compiled.write_generated(session, made)

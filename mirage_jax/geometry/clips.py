@@ -29,6 +29,7 @@ class Clip:
     object_position: `[*b, t, o, 3]` centre in the world, metres; known also
       while the object is out of view.
     object_velocity: `[*b, t, o, 3]` metres per second.
+    action: `[*b, t, a]` input of a player that led to each frame, if known.
   """
 
   rgb: UInt8[Array, '*b t h w 3']
@@ -42,6 +43,7 @@ class Clip:
   object_box: Float[Array, '*b t o 3'] | None = None
   object_position: Float[Array, '*b t o 3'] | None = None
   object_velocity: Float[Array, '*b t o 3'] | None = None
+  action: Float[Array, '*b t a'] | None = None
 
   @property
   def cameras(self) -> Cameras:

@@ -235,7 +235,7 @@ def static_weight(clip: Clip) -> Float[Array, '*b t h w']:
 
 
 def fill_masks(clip: Clip) -> Clip:
-  """Fills absent masks with False and drops the fields of objects."""
+  """Fills absent masks with False and drops objects and actions."""
   empty = jnp.zeros(clip.depth_m.shape, bool)
   return dataclasses.replace(
     clip,
@@ -245,4 +245,5 @@ def fill_masks(clip: Clip) -> Clip:
     object_box=None,
     object_position=None,
     object_velocity=None,
+    action=None,
   )

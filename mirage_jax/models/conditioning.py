@@ -33,8 +33,11 @@ class Conditioning:
     context: encoded frames just before the chunk.
     cameras: `[b, t]` of the chunk.
     readout: the memory's rendering of the chunk; None without a memory.
+    action: `[b, t, a]` input of a player that leads to each frame; None is
+      read as zeros.
   """
 
   context: EncodedContext
   cameras: Cameras
   readout: CodedReadout | None = None
+  action: Float[Array, 'b t a'] | None = None

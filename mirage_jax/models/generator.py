@@ -42,6 +42,7 @@ class Generator(nn.Module):
     masks: mask logits that it predicts for each position.
     patch: positions along a side of a token.
     per_frame: every frame attends to itself only, and the context to nothing.
+    action_features: of an action; 0 leaves actions out.
   """
 
   transformer: Mapping[str, Any]
@@ -49,6 +50,7 @@ class Generator(nn.Module):
   masks: int
   patch: int = 8
   per_frame: bool = False
+  action_features: int = 0
 
   def setup(self) -> None:
     """Makes the layers; those of inputs that are absent get no parameters."""
@@ -62,6 +64,7 @@ class Generator(nn.Module):
     )
     self.readout_in = nn.Dense(width, kernel_init=nn.initializers.zeros)
     self.tokens_in = nn.Dense(width, kernel_init=nn.initializers.zeros)
+    self.action_in = nn.Dense(width, kernel_init=nn.initializers.zeros)
 
   def encode_context(
     self,
@@ -105,6 +108,8 @@ class Generator(nn.Module):
       if readout.tokens is not None:
         side = readout.tokens.shape[-3] * self.patch // h
         tokens = tokens + self.tokens_in(patchify(readout.tokens, side))
+    if self.action_features:
+      tokens = tokens + self._action_token(conditioning.action, b, t)
     if self.per_frame:
       tokens = tokens.reshape(b * t, 1, *tokens.shape[2:])
       levels = levels.reshape(b * t, 1)
@@ -133,6 +138,19 @@ class Generator(nn.Module):
     return self.pixels_in(patchify(video, self.patch)) + self.rays_in(
       patchify(rays, RAY_SIDE)
     )
+
+  def _action_token(
+    self, action: Float[Array, 'b t a'] | None, b: int, t: int
+  ) -> Float[Array, 'b t 1 d']:
+    """Embeds actions, the same for all tokens of a frame."""
+    shape = b, t, self.action_features
+    action = jnp.zeros(shape) if action is None else action
+    if action.shape != shape:
+      raise ValueError(
+        f'actions of shape {action.shape}; expected {shape}: '
+        'model.action_features is the size of an action'
+      )
+    return self.action_in(action)[:, :, None]
 
   def _readout_tokens(self, readout: CodedReadout) -> Float[Array, 'b t n p']:
     """Arranges a readout by tokens: values in full, features pooled."""

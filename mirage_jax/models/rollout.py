@@ -74,6 +74,7 @@ def generate(
   states: Any,
   cameras: Cameras,
   time_s: Float[Array, 'b t'],
+  action: Float[Array, 'b t a'] | None = None,
 ) -> tuple[Clip, Readout | None, Clip]:
   """Generates the next frames `[b, t]`; the memories do not hold them yet.
 
@@ -86,12 +87,13 @@ def generate(
     states: memories of the b scenes, or None.
     cameras: `[b, t]` of the frames.
     time_s: of the frames.
+    action: of the frames, if any.
 
   Returns:
     The frames, the readout of their views, and the context of the next ones.
   """
   frames, readout = generate_chunk(
-    model, params, key, context, cameras, states, sampler
+    model, params, key, context, cameras, states, sampler, action
   )
   made = frames.to_clip(cameras, time_s)
   if readout is not None:
@@ -169,6 +171,7 @@ class CompiledModel:
     key: Key[Array, '*b'],
     cameras: Cameras,
     time_s: Float[Array, 'b t'],
+    action: Float[Array, 'b t a'] | None = None,
   ) -> tuple[Clip, Readout | None, Session]:
     """Generates the next frames, at most a chunk; see `generate`.
 
@@ -185,7 +188,13 @@ class CompiledModel:
         f'{count} cameras at once; expected 1 to {self.chunk_frames}'
       )
     made, readout, context = self._generate(
-      self.params, key, session.context, session.states, cameras, time_s
+      self.params,
+      key,
+      session.context,
+      session.states,
+      cameras,
+      time_s,
+      action,
     )
     return made, readout, dataclasses.replace(session, context=context)
 
@@ -254,6 +263,7 @@ def step_sessions(
   cameras: Sequence[Cameras],
   times: Sequence[np.ndarray],
   remember: bool,
+  actions: Sequence[Array] | None = None,
 ) -> tuple[list[Clip], list[Session]]:
   """Generates the next frames of sessions of one scene each, as one batch.
 
@@ -264,6 +274,7 @@ def step_sessions(
     cameras: `[t]` of each, the same number.
     times: `[t]` of each, seconds.
     remember: whether the frames enter the memories.
+    actions: `[t, a]` of each, if any.
 
   Returns:
     The frames `[t]` and the session after of each.
@@ -273,6 +284,7 @@ def step_sessions(
     jnp.stack(keys),
     jax.tree.map(lambda *x: jnp.stack(x).astype(jnp.float32), *cameras),
     jnp.asarray(np.stack(times), jnp.float32),
+    None if actions is None else jnp.stack(actions),
   )
   if remember:
     session = compiled.write_generated(session, made)

@@ -27,6 +27,7 @@ def generate_chunk(
   cameras: Cameras,
   states: Any | None,
   sampler: Sampler,
+  action: Float[Array, 'b t a'] | None = None,
 ) -> tuple[Frames, Readout | None]:
   """Generates the frames of `cameras`.
 
@@ -38,6 +39,7 @@ def generate_chunk(
     cameras: of the chunk, `[b, t]`.
     states: memories of the b scenes, or None.
     sampler: kind and number of steps; one network call a step and half-step.
+    action: of the chunk, if any.
 
   Returns:
     The frames `[b, t, ...]`, and the readout of their views.
@@ -52,6 +54,7 @@ def generate_chunk(
     context.cameras,
     cameras,
     readout,
+    action,
     method='condition',
   )
   predict = predictor(model, params, conditioning)

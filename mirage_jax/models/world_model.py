@@ -120,6 +120,7 @@ class WorldModel(nn.Module):
     context_cameras: Cameras,
     cameras: Cameras,
     readout: Readout | None = None,
+    action: Float[Array, 'b t a'] | None = None,
   ) -> Conditioning:
     """Makes all inputs of the generator beside the noisy frames.
 
@@ -130,6 +131,7 @@ class WorldModel(nn.Module):
       cameras: `[b, t]` of the chunk.
       readout: the memory's rendering of the chunk. Frames that it returns as
         they are stand before the context.
+      action: `[b, t, a]` of the chunk, if any.
     """
     retrieved = None if readout is None else readout.retrieved
     if retrieved is not None:
@@ -140,6 +142,7 @@ class WorldModel(nn.Module):
       context=self.generator.encode_context(context, levels, context_cameras),
       cameras=cameras,
       readout=None if readout is None else self.codec.encode_readout(readout),
+      action=action,
     )
 
   def denoise(
@@ -192,6 +195,7 @@ def make_pixel_model(
   pixel_group: int = 1,
   learned_features: int = 8,
   per_frame: bool = False,
+  action_features: int = 0,
 ) -> WorldModel:
   """Makes a world model that generates pixels.
 
@@ -203,6 +207,7 @@ def make_pixel_model(
       of `patch`.
     learned_features: features of a point beside its pixels.
     per_frame: every frame attends to itself only: no context.
+    action_features: of an action; 0 leaves actions out.
   """
   codec = PixelCodec()
   generator = Generator(
@@ -211,6 +216,7 @@ def make_pixel_model(
     masks=codec.masks,
     patch=patch,
     per_frame=per_frame,
+    action_features=action_features,
   )
   return WorldModel(
     memory=memory,

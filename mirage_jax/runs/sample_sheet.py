@@ -40,6 +40,7 @@ def make_sample_sheet(
       states,
       target.cameras,
       target.time_s,
+      target.action,
     )
     return made, readout
 

@@ -195,6 +195,7 @@ class Objective:
       context.cameras,
       target.cameras,
       readout,
+      target.action,
       method='condition',
     )
 

@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Float
-from mirage_jax.build import TrainedModel
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.memory.contract import Readout
@@ -18,6 +17,7 @@ from mirage_jax.memory.regions import Erased, Region
 from mirage_jax.models.codec import fill_masks
 from mirage_jax.models.rollout import Session, step_sessions
 from mirage_jax.models.scenes import merge_states
+from mirage_jax.models.trained import TrainedModel
 from mirage_jax.world import files
 from mirage_jax.world.points import make_points, write_ply
 from mirage_jax.world.views import one_scene, several, take
@@ -78,7 +78,7 @@ class World:
 
   @property
   def states(self) -> Any:
-    """The memory's state; None without a memory, or before any frame."""
+    """State of the memory; None without a memory, or before any frame."""
     if self._session is None or self._session.states is None:
       return None
     return jax.tree.map(lambda x: x[0], self._session.states)
@@ -147,13 +147,19 @@ class World:
     self._visited += other._visited
     self._last = None
 
-  def step(self, cameras: Cameras, remember: bool = True) -> Clip:
+  def step(
+    self,
+    cameras: Cameras,
+    remember: bool = True,
+    action: Float[Array, '*t a'] | None = None,
+  ) -> Clip:
     """Generates the frames that cameras see next.
 
     Args:
       cameras: one, or up to `model.chunk_frames` of them `[t]`. Each number of
         cameras is compiled once.
       remember: whether the frames enter the memory.
+      action: of each camera, for a model with `model.action_features`.
 
     Returns:
       The frames `[t]`.
@@ -164,7 +170,13 @@ class World:
     cameras = several(cameras)
     session, key, time_s = self._before_step(len(cameras.intrinsics))
     made, after = step_sessions(
-      self._compiled, [session], [key], [cameras], [time_s], remember
+      self._compiled,
+      [session],
+      [key],
+      [cameras],
+      [time_s],
+      remember,
+      None if action is None else [jnp.atleast_2d(action)],
     )
     self._after_step(after[0], cameras)
     return made[0]
