@@ -40,54 +40,49 @@ def fold(
     features, and weight: 0 where that pixel may not enter a static field, or
     anything moves. A point is a mover if any of its pixels is.
   """
-  rgb = codec.encode_colour(clip.rgb)
-  weight = codec.static_weight(clip)
-  if group == 1:
-    mover = jnp.zeros_like(weight)
-    if clip.dynamic is not None:
-      mover = clip.dynamic.astype(jnp.float32)
-    features = jnp.concatenate([rgb, learned], axis=-1)
-    return Observed(
-      clip.cameras,
-      clip.time_s,
-      clip.depth_m,
-      features,
-      weight,
-      mover,
-      clip.object_id,
-      generated,
-    )
   t, y, x = learned.shape[:3]
   middle = slice(group // 2, None, group)
   depth = clip.depth_m[:, middle, middle]
-  weight = weight[:, middle, middle]
-  mover = jnp.zeros_like(weight)
+  weight = codec.static_weight(clip)[:, middle, middle]
+  mover, object_id = jnp.zeros_like(weight), clip.object_id
   if clip.dynamic is not None:
     moving = clip.dynamic.reshape(t, y, group, x, group).any((2, 4))
     mover = moving.astype(jnp.float32)
     weight = weight * (1 - mover)
-  object_id = clip.object_id
   if object_id is not None:
     object_id = object_id[:, middle, middle]
-  own = jnp.repeat(jnp.repeat(depth, group, axis=1), group, axis=2)
-  known = (own > 0) & (clip.depth_m > 0)
-  ratio = jnp.where(known, clip.depth_m / jnp.where(known, own, 1), 1)
-  detail = jnp.concatenate(
-    [rgb, jnp.clip(jnp.log(ratio), -1, 1)[..., None]], axis=-1
-  )
-  detail = patchify(detail, group).reshape(t, y, x, -1)
-  mean = detail.reshape(t, y, x, group**2, 4)[..., :3].mean(-2)
-  features = jnp.concatenate([mean, detail, learned], axis=-1)
+  colours = codec.encode_colour(clip.rgb)
+  if group > 1:
+    colours = _fold_pixels(colours, clip.depth_m, depth, group)
   return Observed(
     clip.cameras,
     clip.time_s,
     depth,
-    features,
+    jnp.concatenate([colours, learned], axis=-1),
     weight,
     mover,
     object_id,
     generated,
   )
+
+
+def _fold_pixels(
+  rgb: Float[Array, 't h w 3'],
+  depth_m: Float[Array, 't h w'],
+  depth: Float[Array, 't y x'],
+  group: int,
+) -> Float[Array, 't y x f']:
+  """Folds colours and depths of pixels into their points, of depth `depth`."""
+  t, y, x = depth.shape
+  own = jnp.repeat(jnp.repeat(depth, group, axis=1), group, axis=2)
+  known = (own > 0) & (depth_m > 0)
+  ratio = jnp.where(known, depth_m / jnp.where(known, own, 1), 1)
+  detail = jnp.concatenate(
+    [rgb, jnp.clip(jnp.log(ratio), -1, 1)[..., None]], axis=-1
+  )
+  detail = patchify(detail, group).reshape(t, y, x, -1)
+  mean = detail.reshape(t, y, x, group**2, 4)[..., :3].mean(-2)
+  return jnp.concatenate([mean, detail], axis=-1)
 
 
 def unfold(readout: Readout, group: int) -> Readout:
