@@ -50,7 +50,7 @@ class Entrant:
 
   @property
   def memory_layers(self) -> nn.Module | None:
-    """Learned layers of the memory, bound; None if it learns nothing."""
+    """Binds the layers of its memory; None if it learns nothing."""
     memory = self.model.memory
     layers = None if memory is None else memory.layers()
     if layers is None:

@@ -40,25 +40,25 @@ def fold(
     features, and weight: 0 where that pixel may not enter a static field, or
     anything moves. A point is a mover if any of its pixels is.
   """
-  weight, mover = codec.static_weight(clip), jnp.zeros(clip.depth_m.shape)
+  t, y, x = learned.shape[:3]
+  middle = slice(group // 2, None, group)
+  depth = clip.depth_m[:, middle, middle]
+  weight = codec.static_weight(clip)[:, middle, middle]
+  mover, object_id = jnp.zeros_like(weight), clip.object_id
   if clip.dynamic is not None:
-    mover = clip.dynamic.astype(jnp.float32)
-  depth, object_id = clip.depth_m, clip.object_id
-  features = codec.encode_colour(clip.rgb)
+    moving = clip.dynamic.reshape(t, y, group, x, group).any((2, 4))
+    mover = moving.astype(jnp.float32)
+    weight = weight * (1 - mover)
+  if object_id is not None:
+    object_id = object_id[:, middle, middle]
+  colours = codec.encode_colour(clip.rgb)
   if group > 1:
-    middle = (slice(None), *[slice(group // 2, None, group)] * 2)
-    depth, weight = depth[middle], weight[middle]
-    t, y, x = depth.shape
-    mover = mover.reshape(t, y, group, x, group).max((2, 4))
-    if clip.dynamic is not None:
-      weight = weight * (1 - mover)
-    object_id = None if object_id is None else object_id[middle]
-    features = _group_features(clip, depth, group)
+    colours = _fold_pixels(colours, clip.depth_m, depth, group)
   return Observed(
     clip.cameras,
     clip.time_s,
     depth,
-    jnp.concatenate([features, learned], axis=-1),
+    jnp.concatenate([colours, learned], axis=-1),
     weight,
     mover,
     object_id,
@@ -66,15 +66,17 @@ def fold(
   )
 
 
-def _group_features(
-  clip: Clip, depth: Float[Array, 't y x'], group: int
+def _fold_pixels(
+  rgb: Float[Array, 't h w 3'],
+  depth_m: Float[Array, 't h w'],
+  depth: Float[Array, 't y x'],
+  group: int,
 ) -> Float[Array, 't y x f']:
-  """Mean colour, and each pixel's colour and log depth ratio to `depth`."""
+  """Folds colours and depths of pixels into their points, of depth `depth`."""
   t, y, x = depth.shape
   own = jnp.repeat(jnp.repeat(depth, group, axis=1), group, axis=2)
-  known = (own > 0) & (clip.depth_m > 0)
-  ratio = jnp.where(known, clip.depth_m / jnp.where(known, own, 1), 1)
-  rgb = codec.encode_colour(clip.rgb)
+  known = (own > 0) & (depth_m > 0)
+  ratio = jnp.where(known, depth_m / jnp.where(known, own, 1), 1)
   detail = jnp.concatenate(
     [rgb, jnp.clip(jnp.log(ratio), -1, 1)[..., None]], axis=-1
   )

@@ -61,8 +61,7 @@ def merge_states(model: WorldModel, first: Any, second: Any) -> Any:
   if model.memory is None or first is None:
     return None
   pairs = zip(split_states(first), split_states(second), strict=True)
-  merged = [model.memory.merge(*pair) for pair in pairs]
-  return stack_states(model, merged)
+  return stack_states(model, [model.memory.merge(*pair) for pair in pairs])
 
 
 def _each_scene(

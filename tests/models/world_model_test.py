@@ -158,7 +158,7 @@ def _remembered(model, params, clip):
   return read_views(model, params, states, views, SIZE, SIZE)
 
 
-def test_only_the_memories_that_are_too_full_are_thinned_out(clip):
+def test_only_too_full_memories_are_thinned_out(clip):
   grid = ViewGrid(entries=3 * 2**10, views=2**8, rounds=8, features=7)
   model = make_pixel_model(transformer=TRUNK, memory=grid, learned_features=4)
   params = init_params(model, jax.random.key(0), SIZE, SIZE)
@@ -212,7 +212,7 @@ def test_an_empty_memory_changes_nothing(remembering, clip):
   np.testing.assert_allclose(told.clean, bare.clean, atol=0.3)
 
 
-def test_a_new_model_returns_what_the_memory_is_sure_of(remembering, clip):
+def test_a_new_model_returns_a_confident_readout(remembering, clip):
   model, params = remembering
   readout = remembered(model, params, clip)
   sure = readout.replace(confidence=jnp.ones_like(readout.confidence))
@@ -302,7 +302,7 @@ def test_a_window_model_has_no_states(clip):
   assert read_views(model, params, None, clip.cameras, SIZE, SIZE) is None
 
 
-def test_a_frame_alone_sees_no_other(clip):
+def test_a_per_frame_generator_mixes_no_frames(clip):
   model = make_pixel_model(transformer=TRUNK, per_frame=True)
   params = shaken(init_params(model, jax.random.key(0), SIZE, SIZE))
   before = predict(model, params, clip, None).clean
@@ -313,7 +313,7 @@ def test_a_frame_alone_sees_no_other(clip):
   assert jnp.abs(before[:, 0] - after[:, 0]).max() > 1e-4
 
 
-def test_frames_that_are_recalled_join_the_window(clip):
+def test_retrieved_frames_join_the_context(clip):
   bank = FrameBank(SIZE, SIZE, frames=2, context_frames=2, capacity=8)
   model = make_pixel_model(transformer=TRUNK, memory=bank, learned_features=4)
   params = shaken(init_params(model, jax.random.key(0), SIZE, SIZE))

@@ -1,4 +1,4 @@
-"""Laws of distillation: what the student is asked to say, and by whom."""
+"""Laws of distillation: targets of the student and its starting points."""
 
 import dataclasses
 
@@ -25,7 +25,7 @@ NOISE = jax.random.normal(jax.random.key(1), SHAPE)
 DISTILLATION = Distillation(OBJECTIVE, Sampler(steps=3), MODEL, teacher_steps=2)
 
 
-def says(clean):
+def predicts(clean):
   """A teacher whose prediction is `clean(x, level)`."""
 
   def predict(x, level):
@@ -47,41 +47,45 @@ def test_on_straight_paths_the_target_is_the_clean_sample(steps, shift):
   made = dataclasses.replace(DISTILLATION, sampler=sampler, teacher_steps=steps)
   times = made.times_of(jnp.arange(3))
   start = interpolate(CLEAN, NOISE, times[0])
-  targets = distillation_targets(says(lambda x, level: CLEAN), start, times)
+  targets = distillation_targets(predicts(lambda x, level: CLEAN), start, times)
   np.testing.assert_allclose(targets.clean, CLEAN, atol=2e-5)
 
 
-def test_a_teacher_of_one_step_is_asked_for_its_own_prediction():
+def test_the_target_of_a_teacher_of_one_step_is_its_prediction():
   times = dataclasses.replace(DISTILLATION, teacher_steps=1).times_of(
     jnp.arange(3)
   )
-  targets = distillation_targets(says(bends), NOISE, times)
-  own = says(bends)(NOISE, times[0])
+  targets = distillation_targets(predicts(bends), NOISE, times)
+  own = predicts(bends)(NOISE, times[0])
   np.testing.assert_allclose(targets.clean, own.clean, atol=1e-5)
   np.testing.assert_allclose(targets.dynamic, jax.nn.sigmoid(own.dynamic))
 
 
-def test_one_step_to_the_target_lands_where_the_teacher_does():
+def test_one_step_to_the_target_ends_at_the_sample_of_the_teacher():
   """And steps after one another are the sampler of that many steps."""
   times = DISTILLATION.times_of(jnp.zeros(3, int))
   x = NOISE
   for interval in range(3):
     times = DISTILLATION.times_of(jnp.full(3, interval))
     t, end = times[0][0], times[-1][0]
-    x += (end - t) / t * (x - distillation_targets(says(bends), x, times).clean)
-  _, many = denoise('euler', says(bends), NOISE, Sampler(steps=6).times())
+    x += (
+      (end - t)
+      / t
+      * (x - distillation_targets(predicts(bends), x, times).clean)
+    )
+  _, many = denoise('euler', predicts(bends), NOISE, Sampler(steps=6).times())
   np.testing.assert_allclose(x, many.clean, atol=1e-4)
 
 
-def test_the_student_starts_where_its_sampler_would_be():
+def test_the_student_starts_at_samples_of_its_sampler():
   interval = jnp.array([0, 2, 1])
   times = DISTILLATION.times_before(interval)
-  start, _ = denoise('euler', says(bends), NOISE, times)
+  start, _ = denoise('euler', predicts(bends), NOISE, times)
   for i, count in enumerate([0, 2, 1]):
     x = NOISE[i : i + 1]
     if count:
       grid = DISTILLATION.sampler.times()[: count + 2]
-      x, _ = denoise('euler', says(bends), x, grid)
+      x, _ = denoise('euler', predicts(bends), x, grid)
     np.testing.assert_allclose(start[i], x[0], atol=1e-5)
 
 
@@ -117,7 +121,7 @@ def largest(tree):
   return max(float(jnp.abs(x).max()) for x in jax.tree.leaves(tree))
 
 
-def test_who_says_what_the_teacher_says_learns_nothing(
+def test_a_student_equal_to_its_teacher_has_no_gradient(
   gradient, params, episode
 ):
   (_, parts), (student, _) = gradient(params, params, episode)
@@ -126,14 +130,14 @@ def test_who_says_what_the_teacher_says_learns_nothing(
   assert set(LOSSES) < set(parts)
 
 
-def test_the_teacher_teaches_and_gets_no_gradient(gradient, params, episode):
+def test_the_teacher_gets_no_gradient(gradient, params, episode):
   other = jax.tree.map(lambda x: 1.3 * x, params)
   _, (student, teacher) = gradient(params, other, episode)
   assert largest(student) > 1e-3
   assert largest(teacher) == 0
 
 
-def test_the_target_is_not_looked_at(gradient, params, episode):
+def test_the_true_target_is_not_used(gradient, params, episode):
   target = episode.target.replace(
     rgb=0 * episode.target.rgb, depth_m=0 * episode.target.depth_m
   )

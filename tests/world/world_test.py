@@ -78,7 +78,7 @@ def ahead(count) -> Cameras:
   return take_frames(wall(), slice(4, 4 + count)).cameras
 
 
-def test_a_walk_gives_every_frame_where_it_was_asked_for(model):
+def test_a_walk_gives_a_frame_for_each_camera(model):
   frames = list(after(model).walk(ahead(5)))  # chunks of 3 and 2
   assert [x.rgb.shape for x in frames] == [(SIZE, SIZE, 3)] * 5
   assert frames[0].rgb.dtype == np.uint8
@@ -225,7 +225,7 @@ def test_the_same_calls_give_the_same_frames_and_another_seed_does_not(model):
   assert (one != other).any()
 
 
-def test_what_was_observed_is_shown_and_a_forgotten_region_is_not(model):
+def test_an_observation_is_read_and_a_forgotten_region_is_not(model):
   place = after(model)
   seen = place.read(ahead(2))
   known = seen.opacity > 0.5
@@ -249,7 +249,7 @@ def test_generated_frames_are_remembered_if_wanted(model):
 
 
 @pytest.mark.parametrize('kind', ['model', 'forgetful'])
-def test_a_saved_world_goes_on_as_if_never_left(tmp_path, request, kind):
+def test_a_saved_world_continues_with_the_same_bits(tmp_path, request, kind):
   given = request.getfixturevalue(kind)
   place = after(given, seed=3)
   list(place.walk(ahead(3)))
@@ -288,7 +288,7 @@ def test_cameras_that_are_kept_are_bounded(model):
   assert VIEWS / 2 <= len(place._visited) <= world.VIEWS
 
 
-def test_what_cannot_be_done_is_said(tmp_path, model, forgetful):
+def test_impossible_calls_are_refused(tmp_path, model, forgetful):
   with pytest.raises(ValueError, match='the world is empty; observe'):
     world.World(model).step(ahead(1))
   with pytest.raises(ValueError, match='4 cameras at once; expected 1 to 3'):
