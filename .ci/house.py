@@ -21,9 +21,9 @@ FOLDER_MODULES = 18  # `__init__` aside
 FUNCTION_LINES = 60
 # Least share of arguments with a type, by folder.
 TYPED = {
-  'mirage_jax/memory': 0.53,
-  'mirage_jax/models': 0.88,
-  'mirage_jax/training': 0.79,
+  'mirage_jax/memory': 0.57,
+  'mirage_jax/models': 0.95,
+  'mirage_jax/training': 0.95,
 }
 # The first word of a docstring is a verb or a noun, never one of these.
 NO_FIRST_WORDS = ('What', 'Which', 'Whether', 'How', 'Who', 'Where')
