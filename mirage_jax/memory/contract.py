@@ -49,7 +49,7 @@ __all__ = [
 
 
 class Law(enum.StrEnum):
-  """The laws that a memory may claim; design, section 4.
+  """The laws that a memory may claim; see docs/memory.md.
 
   Attributes:
     CONSTANT: the bytes of a state do not depend on what was written.
