@@ -10,6 +10,7 @@ world.save('here')
 place      `World`: one scene of a model.
 stepping   `step_many`: several worlds as one batch.
 files      saved worlds.
+observed   the last observation, for `undo`.
 points     point clouds and PLY files.
 views      axes of cameras and frames.
 """

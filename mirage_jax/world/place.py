@@ -19,28 +19,12 @@ from mirage_jax.models.rollout import Session, step_sessions
 from mirage_jax.models.scenes import merge_states
 from mirage_jax.models.trained import TrainedModel
 from mirage_jax.world import files
+from mirage_jax.world.observed import Observed
 from mirage_jax.world.points import make_points, write_ply
 from mirage_jax.world.views import one_scene, several, take
 
 VIEWS = 256  # cameras whose views make up the point cloud, at most
 INTERVAL_S = 0.1  # between frames, where nothing else is known
-
-
-@dataclasses.dataclass(frozen=True)
-class Observed:
-  """The last observation, for `World.undo`.
-
-  Attributes:
-    clips: its frames `[1, t]`.
-    before: the session before it.
-    erasures: of the session, before it.
-    chunks: generated before it.
-  """
-
-  clips: Clip
-  before: Session | None
-  erasures: int
-  chunks: int
 
 
 class World:
