@@ -1,48 +1,21 @@
-"""A whole memory, as the docs print it."""
+"""`LastFrame`, the worked example of docs/extending.md."""
 
-import dataclasses
+import pathlib
+import re
 
-import flax.struct
-import jax
-import jax.numpy as jnp
-
-from mirage_jax.arrays import Array
-from mirage_jax.geometry import cameras as pinhole
-from mirage_jax.memory.baselines.point_cloud import splat
-from mirage_jax.memory.contract import Law, Memory, MemoryState
+PAGE = pathlib.Path(__file__).parents[2] / 'docs' / 'extending.md'
+MOST_LINES = 25  # of the whole memory, without imports and empty lines
 
 
-@flax.struct.dataclass
-class Picture(MemoryState):
-  points: Array
-  features: Array
-  known: Array
+def load() -> tuple[type, list[str]]:
+  """Runs the page's first block; the class, and the lines of the memory."""
+  found = re.search(r'```python\n(.*?)```', PAGE.read_text('utf-8'), re.DOTALL)
+  assert found is not None
+  block = found[1].partition('\n\n\nkinds.KINDS')[0]  # not registered here
+  names = {'__name__': __name__}
+  exec(compile(block, str(PAGE), 'exec'), names)
+  memory = block.partition('\n\n\n')[2]
+  return names['LastFrame'], [x for x in memory.splitlines() if x.strip()]
 
 
-@dataclasses.dataclass(frozen=True)
-class LastFrame(Memory):
-  """The frame that was written last, drawn from elsewhere by its depth."""
-
-  height: int
-  width: int
-  claims = frozenset({Law.CONSTANT, Law.HONEST})
-  from_layout = ('height', 'width')
-
-  def init(self, frame):
-    points = jnp.zeros((self.height * self.width, 3))
-    return Picture(frame, jnp.bool_(False), points, points, points[:, 0] > 0)
-
-  def observe(self, state, observed):
-    points = pinhole.unproject(observed.cameras, observed.depth_m)[-1]
-    known = (observed.weight > 0) & (observed.depth_m > 0)
-    features, known = observed.features[-1, ..., :3], known[-1].reshape(-1)
-    rows = points.reshape(-1, 3), features.reshape(-1, 3), known
-    return Picture(state.frame, state.overflow, *rows)
-
-  def write(self, state, observation):
-    return observation
-
-  def read(self, state, views):
-    rows, size = (state.points, state.features), (views.height, views.width)
-    draw = lambda camera: splat(*rows, camera, state.known, *size)
-    return jax.lax.map(draw, views.cameras)
+LastFrame, LINES = load()

@@ -16,7 +16,7 @@ from mirage_jax.memory.contract import Law, Layout, Memory
 from mirage_jax.memory.hash_grid.grid import HashGrid
 from mirage_jax.memory.kinds import KINDS
 from mirage_jax.memory.view_grid.grid import ViewGrid
-from tests.memory.last_frame import LastFrame
+from tests.memory.last_frame import LINES, MOST_LINES, LastFrame
 
 SIZE = 8, 10
 VIEWS = ViewGrid(
@@ -142,3 +142,7 @@ def test_what_the_model_decides_is_no_setting():
     PointCloud.make({'exact': False}, layout)
   with pytest.raises(ValueError, match="unknown config key 'memory.size'"):
     PointCloud.make({'size': 2}, layout)
+
+
+def test_the_worked_example_is_short():
+  assert len(LINES) <= MOST_LINES
