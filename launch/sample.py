@@ -18,7 +18,8 @@ import numpy as np
 from absl import flags, logging
 
 from launch.program import run_program
-from mirage_jax.evaluation import closed_loop, controls, episodes
+from mirage_jax.evaluation import closed_loop, episodes
+from mirage_jax.evaluation.baselines.rollouts import BASELINES
 from mirage_jax.evaluation.closed_loop import (
   ClosedLoopSetup,
   Example,
@@ -173,14 +174,14 @@ def play(made: list, setup: ClosedLoopSetup) -> Example:
 def score(made: list, setup: ClosedLoopSetup) -> Result:
   """Plays the closed loop, with the baselines beside the checkpoints."""
   scores = {'closed_loop': ClosedLoop()}
-  played = closed_loop.play(made, setup, scores, controls.CONTROLS)
+  played = closed_loop.play(made, setup, scores, BASELINES)
   return played['closed_loop']
 
 
 def summarise(
   result: Result | None, entrants: Mapping[str, Entrant]
 ) -> dict[str, dict[str, float | None]]:
-  """The mean of each shown score, of the checkpoints and then the controls."""
+  """The mean of each shown score, of the checkpoints and then the baselines."""
   if result is None:
     return {name: dict.fromkeys(SHOWN) for name in entrants}
   return {
@@ -216,7 +217,7 @@ def write(
 def print_scores(
   scores: Mapping[str, Mapping[str, float | None]], known: bool
 ) -> None:
-  """Prints a table: checkpoints and controls down, scores across."""
+  """Prints a table: checkpoints and baselines down, scores across."""
   if not known:
     print('no true frames along this path, hence no revisit score')
     return

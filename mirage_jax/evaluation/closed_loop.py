@@ -44,7 +44,7 @@ class ClosedLoopSetup:
   """Settings of a closed loop: the players and their episodes.
 
   Attributes:
-    players: by name; the controls are added by each suite.
+    players: by name; the baselines are added by each suite.
     windows: (context, target) of every model: masks leave out what any had.
     observed: frames given at the start of an episode.
     episodes: how many of the source's clips, from the first.
@@ -196,7 +196,7 @@ def play(
   source: Any,
   setup: ClosedLoopSetup,
   scores: Mapping[str, Score],
-  controls: Mapping[str, Player],
+  baselines: Mapping[str, Player],
 ) -> dict[str, Result]:
   """Plays every batch with every player once, for all `scores`.
 
@@ -205,7 +205,7 @@ def play(
       generated along the clip's own cameras.
     setup: who plays.
     scores: the suites, by name.
-    controls: players that stand beside the models.
+    baselines: players that stand beside the models.
 
   Returns:
     What each suite found.
@@ -214,7 +214,7 @@ def play(
     ValueError: too few clips, or too short ones.
   """
   results = {name: Result() for name in scores}
-  players = {**setup.players, **controls}
+  players = {**setup.players, **baselines}
   progress = Progress(f'{", ".join(scores)}: episodes', setup.episodes)
   for episodes, key in batches(source, setup):
     window = joined_windows(episodes.time_s.shape[1], setup)

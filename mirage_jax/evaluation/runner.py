@@ -5,7 +5,8 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 from mirage_jax import worlds
-from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation import closed_loop
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.closed_loop import Result
 from mirage_jax.evaluation.entrants import Entrant
 from mirage_jax.evaluation.reports import tables, videos
@@ -92,7 +93,7 @@ def play(
   suites = with_objects(suites, setting.source, clips)
   setup = make_setup(setting, entrants, len(clips))
   scores = {suite.name: suite.score(setting.seed) for suite in suites}
-  results = closed_loop.play(clips, setup, scores, controls.CONTROLS)
+  results = closed_loop.play(clips, setup, scores, rollouts.BASELINES)
   found = {}
   for suite in suites:
     result, models = results[suite.name], list(entrants)

@@ -10,7 +10,7 @@ import numpy as np
 from mirage_jax import worlds
 from mirage_jax.arrays import Bool, Float
 from mirage_jax.data.sources import catalog
-from mirage_jax.evaluation.references import static_depth
+from mirage_jax.evaluation.baselines.readouts import static_depth
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.geometry.completion import complete_depth

@@ -9,7 +9,8 @@ import functools
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation import closed_loop
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import (
   memory_gain,
@@ -92,8 +93,8 @@ def deleted(rgb, ids):
 def played():
   """Each suite's result, all played at once."""
   players = {
-    'truth': controls.ground_truth,
-    'frozen': controls.frozen_video,
+    'truth': rollouts.ground_truth,
+    'frozen': rollouts.frozen_video,
     'swapped': player(swapped),
     'deleted': player(deleted),
     **{f'shift {x}': player(shifted(x)) for x in SHIFTS_M},

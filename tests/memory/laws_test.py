@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 import pytest
 
-from mirage_jax.evaluation.guards import Still
+from mirage_jax.evaluation.baselines.memories import Still
 from mirage_jax.memory import laws
 from mirage_jax.memory.baselines.frame_bank import FrameBank
 from mirage_jax.memory.baselines.oracle import Oracle

@@ -5,7 +5,7 @@ moved by a metre. Then frames of the changed room are written, one by one, and
 the views that show the place are read. A *stale* pixel is one that has changed
 and that the memory still shows as it was: nearer in colour to the old view than
 to the new one. `stale@seen=k` is their share after k new looks at the place
-where something vanished, `moved_stale@seen=k` where it was moved. The guards
+where something vanished, `moved_stale@seen=k` where it was moved. The baselines
 stand beside the memories.
 """
 
@@ -18,7 +18,8 @@ import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.arrays import Array, Bool
-from mirage_jax.evaluation import guards, writing
+from mirage_jax.evaluation import writing
+from mirage_jax.evaluation.baselines.memories import make_baselines
 from mirage_jax.evaluation.entrants import Entrant
 from mirage_jax.evaluation.memories import memories_of
 from mirage_jax.evaluation.metrics import statistics
@@ -115,7 +116,7 @@ def run(
     kind=source, frames=frames, paths=('random_walk',), movers=False
   )
   key = jax.random.fold_in(jax.random.key(seed), 1)
-  memories = {**memories, **guards.make_guards(config.height, config.width)}
+  memories = {**memories, **make_baselines(config.height, config.width)}
   progress = Progress('changed', scenes * len(memories))
   metrics = [f'{kind}@seen={k}' for kind in KINDS for k in LOOKS]
   values = {name: {metric: [] for metric in metrics} for name in memories}

@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 from mirage_jax.arrays import Bool, Float, Int
+from mirage_jax.evaluation.baselines.rollouts import pose_distance
 from mirage_jax.evaluation.closed_loop import Played, Result
-from mirage_jax.evaluation.controls import pose_distance
 from mirage_jax.evaluation.metrics import image, perceptual, statistics
 from mirage_jax.evaluation.suite import RETURN, EpisodeSuite
 

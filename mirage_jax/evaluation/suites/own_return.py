@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Bool, Int
-from mirage_jax.evaluation import controls
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.closed_loop import Played, Result
 from mirage_jax.evaluation.metrics import image, perceptual
 from mirage_jax.evaluation.metrics.visibility import visibility
@@ -62,7 +62,7 @@ def find_pairs(
   )
   past = index[None] < (start.min(1) - observed)[:, None]
   past = past & ~generated_window
-  distance = controls.pose_distance(rest.cameras, rest.cameras)
+  distance = rollouts.pose_distance(rest.cameras, rest.cameras)
   first = jnp.where(past, distance, jnp.inf).argmin(1)
   other = jnp.where(past, distance, -jnp.inf).argmax(1)
   seen = visibility(rest, rest)
@@ -89,7 +89,7 @@ def _compare(truth: Clip, rgb: Array, pairs: Pairs):
     truth, rgb, pairs = args
     made = truth.replace(rgb=rgb)
     choice = jnp.broadcast_to(pairs.first[:, None, None], pairs.mask.shape)
-    first = controls.warp_frames(made, truth, choice) / 255.0
+    first = rollouts.warp_frames(made, truth, choice) / 255.0
     now, other = image.unit_rgb(rgb), image.unit_rgb(rgb[pairs.other])
 
     def score(earlier, mask):

@@ -16,7 +16,8 @@ import numpy as np
 from mirage_jax.arrays import Int
 from mirage_jax.data.readers import folders
 from mirage_jax.data.sources import catalog
-from mirage_jax.evaluation import references, writing
+from mirage_jax.evaluation import writing
+from mirage_jax.evaluation.baselines import readouts
 from mirage_jax.evaluation.entrants import Entrant
 from mirage_jax.evaluation.memories import MEMORIES, memories_of
 from mirage_jax.evaluation.reports import tables, videos
@@ -44,9 +45,9 @@ SCENES = 16  # of worlds, at most
 # readout `[n, h, w, ...]` and the bytes it keeps.
 Method = Callable[[Clip, Cameras, int, int], tuple[Readout, int]]
 
-REFERENCES: Mapping[str, Method] = {
-  'nearest_warp': references.nearest_warp,
-  CLOUD: references.point_cloud,
+BASELINES: Mapping[str, Method] = {
+  'nearest_warp': readouts.nearest_warp,
+  CLOUD: readouts.point_cloud,
 }
 
 
@@ -161,7 +162,7 @@ def run(
 
   Args:
     source: 'rooms', 'streets', a folder with a `transforms.json`, or an `.npz`.
-    memories: by name, beside the references.
+    memories: by name, beside the baselines.
     stride: downsampling of a folder; None for 2, or more for large images.
     scenes: how many test scenes of a world.
     seed: of the worlds and of the bootstrap.
@@ -173,7 +174,7 @@ def run(
     ValueError: too few frames, or no depth.
     FileNotFoundError: no such folder.
   """
-  methods = dict(REFERENCES)
+  methods = dict(BASELINES)
   methods |= {k: memory_method(v) for k, v in memories.items()}
   clips = []
   count, opened = open_clips(source, stride, scenes, seed)

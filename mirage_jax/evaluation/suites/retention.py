@@ -3,7 +3,7 @@
 A chunk of frames is written; after each later write it is read again, over the
 pixels that were claimed right after its own write. The slope of its PSNR over
 writes 1 ... 60 is what one write costs, in dB; the load of every level says how
-full the table is by then. The guards stand beside the memories.
+full the table is by then. The baselines stand beside the memories.
 """
 
 import pathlib
@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Float
-from mirage_jax.evaluation import guards, writing
+from mirage_jax.evaluation import writing
+from mirage_jax.evaluation.baselines.memories import make_baselines
 from mirage_jax.evaluation.closed_loop import Curve
 from mirage_jax.evaluation.entrants import Entrant
 from mirage_jax.evaluation.memories import memories_of
@@ -76,7 +77,7 @@ def run(
   """
   walks = writing.open_walks(source, (writes + 1) * writing.CHUNK, scenes, seed)
   height, width = walks[0][0].depth_m.shape[-2:]
-  memories = {**memories, **guards.make_guards(height, width)}
+  memories = {**memories, **make_baselines(height, width)}
   progress = Progress('retention', len(walks) * len(memories))
   curves = {name: [] for name in memories}
   loads = {name: [] for name in memories}

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from mirage_jax.arrays import Array, Float, Key
-from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation import closed_loop
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.closed_loop import Curve, Disturbance, Result
 from mirage_jax.evaluation.entrants import Entrant
 from mirage_jax.evaluation.reports import tables
@@ -169,7 +170,7 @@ def evaluate(
 ) -> Table:
   """Plays the closed loop as it is and with the observed frames disturbed."""
   clips = open_clips(setting, entrants, RETURN)
-  baselines = dict(controls.CONTROLS)
+  baselines = dict(rollouts.BASELINES)
   del baselines['ground_truth']  # it has the frames that are not observed
 
   def play(disturb: Disturbance | None) -> Result:

@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation import closed_loop
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import calibration
 from mirage_jax.geometry.clips import take_frames
@@ -105,10 +106,10 @@ def test_guards_are_sure_and_one_of_them_is_right():
     SOURCE,
     contest(players={}),
     {'calibration': calibration.Calibration()},
-    controls.CONTROLS,
+    rollouts.BASELINES,
   )['calibration']
   right = {k: np.nanmean(v['right']) for k, v in played.values.items()}
-  assert set(right) == set(controls.CONTROLS) and right['ground_truth'] == 1
+  assert set(right) == set(rollouts.BASELINES) and right['ground_truth'] == 1
   for name in ('copy_first_frame', 'frozen_video'):
     assert right[name] < 0.5
     error = played.intervals[name]['ece']['mean']

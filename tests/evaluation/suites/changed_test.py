@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mirage_jax import worlds
-from mirage_jax.evaluation import guards
+from mirage_jax.evaluation.baselines import memories
 from mirage_jax.evaluation.suites import changed
 from tests.evaluation.suites.closed_loop_test import SIZE, pan
 
@@ -13,7 +13,7 @@ BEFORE = pan([0, 5] * 8, 0)
 _PATCH = np.array(BEFORE.rgb)
 _PATCH[:, 8:24, 8:24] = 255 - _PATCH[:, 8:24, 8:24]
 AFTER = BEFORE.replace(rgb=_PATCH)
-GUARDS = guards.make_guards(SIZE, SIZE)
+GUARDS = memories.make_baselines(SIZE, SIZE)
 
 
 def test_a_memory_that_never_revises_stays_stale():

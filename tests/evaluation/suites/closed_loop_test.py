@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import closed_loop, controls, frame_scores
+from mirage_jax.evaluation import closed_loop, frame_scores
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.reports import tables
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import own_return
@@ -96,7 +97,7 @@ def played(name):
     'own_return': own_return.OwnReturn,
   }[name]()
   setting = contest(windows=[WINDOWS[name]])
-  return closed_loop.play(SOURCE, setting, {name: score}, controls.CONTROLS)[
+  return closed_loop.play(SOURCE, setting, {name: score}, rollouts.BASELINES)[
     name
   ]
 
@@ -136,7 +137,7 @@ def test_one_seed_gives_the_same_table_bit_for_bit():
 
 def test_the_controls_stand_in_the_same_table_in_their_order():
   names = set(played('closed_loop').values)
-  assert names == {'good', 'bad', *controls.CONTROLS}
+  assert names == {'good', 'bad', *rollouts.BASELINES}
   scores = [
     mean('closed_loop', name, 'returned_psnr_db')
     for name in ('oracle_memory', 'frozen_video')

@@ -9,7 +9,7 @@ from mirage_jax.evaluation.suites import cost
 from mirage_jax.memory.baselines.point_cloud import PointCloud
 from mirage_jax.memory.hash_grid.grid import HashGrid
 from tests.evaluation import rollouts_test
-from tests.evaluation.references_test import make_clip
+from tests.evaluation.baselines.readouts_test import make_clip
 
 MEMORY = HashGrid(cell_m=(0.5, 0.1), entries=(2**10, 2**12), steps=8)
 CLOUD = PointCloud(capacity=2**12, features=3 + 4)

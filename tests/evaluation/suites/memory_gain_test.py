@@ -5,8 +5,9 @@ import functools
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import closed_loop, controls
-from mirage_jax.evaluation.controls import pose_distance
+from mirage_jax.evaluation import closed_loop
+from mirage_jax.evaluation.baselines import rollouts
+from mirage_jax.evaluation.baselines.rollouts import pose_distance
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import memory_gain
 from mirage_jax.geometry.clips import take_frames
@@ -33,7 +34,7 @@ def played():
     SOURCE,
     contest(players=players, windows=[(2, 3)]),
     {'gain': memory_gain.MemoryGain()},
-    controls.CONTROLS,
+    rollouts.BASELINES,
   )['gain']
 
 

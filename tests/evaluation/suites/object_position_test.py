@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from mirage_jax.data.sources.catalog import open_source
-from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation import closed_loop
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.rollouts import Rollout
 from mirage_jax.evaluation.suites import object_position
 from mirage_jax.geometry.clips import take_frames
@@ -158,7 +159,7 @@ def test_the_matcher_is_right_on_true_worlds_though_blurred_and_noisy(
   )  # fmt: skip
   score = object_position.ObjectPosition()
   result = closed_loop.play(
-    source, setting, {'where': score}, {'frozen': controls.frozen_video}
+    source, setting, {'where': score}, {'frozen': rollouts.frozen_video}
   )['where']
   assert result.facts['objects'] > least
   assert np.nanmean(result.values['damaged']['object_right']) > 0.95

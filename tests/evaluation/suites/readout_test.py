@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import references
+from mirage_jax.evaluation.baselines import readouts
 from mirage_jax.evaluation.suites import (
   readout,
   readout_figures,
   readout_scores,
 )
 from mirage_jax.progress import Progress
-from tests.evaluation.references_test import make_clip
+from tests.evaluation.baselines.readouts_test import make_clip
 
 METRICS = {
   *('psnr_db', 'psnr_common_db', 'psnr_shared_db', 'psnr_all_db'),
@@ -16,7 +16,7 @@ METRICS = {
 }
 
 
-def read(clip, methods=readout.REFERENCES):
+def read(clip, methods=readout.BASELINES):
   index = np.arange(len(clip.rgb))
   return readout.read_clip(clip, index, methods, Progress('test', 9))
 
@@ -52,7 +52,7 @@ def test_too_few_frames_and_no_depth_are_refused():
 def test_a_still_camera_is_read_without_error():
   views = read(same_clip())
   table = readout_scores.score([views])
-  for name in readout.REFERENCES:
+  for name in readout.BASELINES:
     assert table[name].keys() >= METRICS
     assert table[name]['psnr_db']['mean'] > 40
     known = (views.target.depth_m > 0).mean()
@@ -63,8 +63,8 @@ def test_a_still_camera_is_read_without_error():
 
 def test_a_method_gains_nothing_over_itself():
   methods = {
-    readout.CLOUD: references.point_cloud,
-    'again': references.point_cloud,
+    readout.CLOUD: readouts.point_cloud,
+    'again': readouts.point_cloud,
   }
   clip = make_clip(frames=13)
   table = readout_scores.score([read(clip, methods)] * 2)

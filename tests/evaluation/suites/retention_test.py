@@ -1,9 +1,10 @@
 import numpy as np
 
-from mirage_jax.evaluation import guards, writing
+from mirage_jax.evaluation import writing
+from mirage_jax.evaluation.baselines import memories
 from mirage_jax.evaluation.suites import retention
 from mirage_jax.memory.hash_grid.grid import HashGrid
-from tests.evaluation.references_test import make_clip
+from tests.evaluation.baselines.readouts_test import make_clip
 
 MEMORY = HashGrid(cell_m=(0.5, 0.1), entries=(2**10, 2**12), steps=8)
 
@@ -23,7 +24,7 @@ def test_guards_keep_what_is_theirs_to_keep():
   """A wall of another picture each chunk: one keeps the first, one the last."""
   clip = make_clip(frames=4, holes=0)
   chunks = writing.chunks_of(clip, 1)
-  made = guards.make_guards(*clip.depth_m.shape[-2:])
+  made = memories.make_baselines(*clip.depth_m.shape[-2:])
   curves = {k: retention.retained_db(v, chunks)[0] for k, v in made.items()}
   for name in ('oracle', 'copy_first_frame'):
     assert (curves[name] > 40).all()

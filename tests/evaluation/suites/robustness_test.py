@@ -4,7 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import closed_loop, controls
+from mirage_jax.evaluation import closed_loop
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.suites import robustness
 from mirage_jax.evaluation.suites.closed_loop import ClosedLoop
 from tests.evaluation.suites.closed_loop_test import SOURCE, contest
@@ -52,7 +53,7 @@ def test_sizes_are_what_they_say():
 def test_conditions_are_suffixes_and_more_noise_is_worse(monkeypatch):
   sizes = {'depth_missing': (0.1, 0.9), 'pose_m': (0.1, 3.0)}
   monkeypatch.setattr(robustness, 'CONDITIONS', sizes)
-  oracle = {'oracle_memory': controls.oracle_memory}
+  oracle = {'oracle_memory': rollouts.oracle_memory}
 
   def play(disturb):
     setting = contest(players={}, disturb=disturb)

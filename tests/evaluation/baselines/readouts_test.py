@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import references
+from mirage_jax.evaluation.baselines import readouts
 from mirage_jax.geometry.clips import Clip
 
 
@@ -23,7 +23,7 @@ def make_clip(frames=3, height=6, width=8, holes=0.2, seed=0):
 
 
 @pytest.mark.parametrize(
-  'reference', [references.nearest_warp, references.point_cloud]
+  'reference', [readouts.nearest_warp, readouts.point_cloud]
 )
 def test_a_written_view_reads_back_as_itself(reference):
   clip = make_clip(frames=1)
@@ -38,15 +38,15 @@ def test_a_written_view_reads_back_as_itself(reference):
 
 def test_the_cloud_grows_by_its_points():
   clip = make_clip()
-  _, size = references.point_cloud(clip, clip.cameras, 6, 8)
+  _, size = readouts.point_cloud(clip, clip.cameras, 6, 8)
   assert size == 24 * (clip.depth_m > 0).sum()
 
 
 def test_the_nearest_point_of_a_pixel_wins():
   clip = make_clip(frames=1)
-  camera = references.one_camera(clip.cameras, 0)
+  camera = readouts.one_camera(clip.cameras, 0)
   points = jnp.array([[0.01, 0.01, 3.0], [0.01, 0.01, 2.0]])
-  view = references.splat(
+  view = readouts.splat(
     points,
     jnp.array([[1.0] * 3, [-1.0] * 3]),
     camera,
@@ -63,15 +63,15 @@ def test_movers_and_sky_are_no_static_depth():
   mask = np.zeros(clip.depth_m.shape, bool)
   moved, sky = mask.copy(), mask.copy()
   moved[0, 0, 0] = sky[0, 0, 1] = True
-  depth_m = references.static_depth(clip.replace(dynamic=moved, sky=sky))
+  depth_m = readouts.static_depth(clip.replace(dynamic=moved, sky=sky))
   np.testing.assert_array_equal(depth_m == 0, moved | sky)
 
 
 def test_nearest_pose_is_the_same_pose():
   clip = make_clip()
   for i in range(3):
-    camera = references.one_camera(clip.cameras, i)
-    distance = references.pose_distance(
+    camera = readouts.one_camera(clip.cameras, i)
+    distance = readouts.pose_distance(
       clip.world_from_camera, camera.world_from_camera
     )
     assert distance.argmin() == i

@@ -102,8 +102,8 @@ class Still(Memory):
     return jax.tree.map(lambda a, b: jnp.where(one.there, a, b), one, other)
 
 
-def make_guards(height: int, width: int) -> dict[str, Memory]:
-  """The guards of a suite whose frames have this size, by name."""
+def make_baselines(height: int, width: int) -> dict[str, Memory]:
+  """Makes the baselines of a suite whose frames have this size, by name."""
   return {
     'oracle': Oracle(height, width),
     'copy_first_frame': Still(height, width, last=False),

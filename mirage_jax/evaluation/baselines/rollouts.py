@@ -169,7 +169,7 @@ def oracle_memory(
   return _shown(rest, jnp.round(rgb).astype(jnp.uint8), rest.depth_m, known)
 
 
-CONTROLS = {
+BASELINES = {
   'ground_truth': ground_truth,
   'oracle_memory': oracle_memory,
   'copy_nearest_frame': copy_nearest_frame,

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mirage_jax.evaluation import controls
+from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.geometry.clips import Clip, take_frames
 
 SIZE = 32
@@ -41,19 +41,19 @@ CLIP = pan([0, 10, 20, 90, 180, 90, 20, 8])
 
 
 def test_the_oracle_returns_what_was_seen_and_nothing_else():
-  found = error(controls.oracle_memory(CLIP, 3), CLIP, 3)
+  found = error(rollouts.oracle_memory(CLIP, 3), CLIP, 3)
   assert found[3] < 2.0  # the frame at 20 degrees was observed itself
   assert found[4] < 4.0  # 8 degrees: between two observed ones
   assert found[1] > 20.0  # 180 degrees: nobody saw it
 
 
 def test_the_nearest_frame_is_exact_only_where_the_camera_stood():
-  found = error(controls.copy_nearest_frame(CLIP, 3), CLIP, 3)
+  found = error(rollouts.copy_nearest_frame(CLIP, 3), CLIP, 3)
   assert found[3] == 0 and found[4] > 1
 
 
 def test_a_frozen_video_is_the_last_observed_frame():
-  rollout = controls.frozen_video(CLIP, 3)
+  rollout = rollouts.frozen_video(CLIP, 3)
   assert rollout.clip.rgb.shape == (1, 5, SIZE, SIZE, 3)
   for t in range(5):
     np.testing.assert_array_equal(rollout.clip.rgb[0, t], CLIP.rgb[0, 2])
@@ -61,25 +61,25 @@ def test_a_frozen_video_is_the_last_observed_frame():
 
 def test_pose_distance_is_a_metric_of_turning_and_walking():
   cameras = jax.tree.map(lambda x: jnp.asarray(x)[0], CLIP).cameras
-  found = controls.pose_distance(cameras, cameras)
+  found = rollouts.pose_distance(cameras, cameras)
   np.testing.assert_allclose(jnp.diagonal(found), 0, atol=5e-3)
   np.testing.assert_allclose(found, found.T, atol=5e-3)
   np.testing.assert_allclose(found[0, 3], np.pi, atol=1e-3)
   moved = cameras.replace(
     world_from_camera=cameras.world_from_camera.at[:, 0, 3].add(3.0)
   )
-  distance = controls.pose_distance(cameras, moved)
+  distance = rollouts.pose_distance(cameras, moved)
   np.testing.assert_allclose(jnp.diagonal(distance), 3.0, atol=5e-3)
 
 
 def test_warping_a_frame_into_its_own_view_changes_nothing():
   one = jax.tree.map(lambda x: jnp.asarray(x)[0, :2], CLIP)
   choice = jnp.zeros((2, SIZE, SIZE), jnp.int32).at[1].set(1)
-  warped = controls.warp_frames(one, one, choice)
+  warped = rollouts.warp_frames(one, one, choice)
   np.testing.assert_allclose(warped, one.rgb.astype(float), atol=0.1)
 
 
-@pytest.mark.parametrize('name', controls.CONTROLS)
+@pytest.mark.parametrize('name', rollouts.BASELINES)
 def test_nothing_left_to_show_is_refused(name):
   with pytest.raises(ValueError, match='expected 1 to 7'):
-    controls.CONTROLS[name](CLIP, 8)
+    rollouts.BASELINES[name](CLIP, 8)
