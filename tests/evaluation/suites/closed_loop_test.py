@@ -1,5 +1,4 @@
 import functools
-import json
 
 import jax.numpy as jnp
 import numpy as np
@@ -129,13 +128,13 @@ def test_one_seed_gives_the_same_table_bit_for_bit():
     }[name](seed=5)
     setting = contest(windows=[WINDOWS[name]])
     result = closed_loop.play(SOURCE, setting, {name: score}, {})[name]
-    return json.dumps(tables.summarise(result, ['good', 'bad'], seed=5))
+    return repr(tables.summarise(result, ['good', 'bad'], seed=5))
 
   for name in ('closed_loop', 'exploration'):
     assert table(name) == table(name)
 
 
-def test_the_controls_stand_in_the_same_table_in_their_order():
+def test_the_baselines_stand_in_the_same_table_in_their_order():
   names = set(played('closed_loop').values)
   assert names == {'good', 'bad', *rollouts.BASELINES}
   scores = [
