@@ -93,7 +93,8 @@ def main(_) -> dict[str, Any]:
   )
   request = make_request(entrants)
   episodes.check_path(request)
-  if _MEMORY.value and not request.source_is_folder and _SCENES.value > 1:
+  rendered = request.traits.renders_any_path
+  if _MEMORY.value and rendered and _SCENES.value > 1:
     raise ValueError(
       f'--memory={_MEMORY.value} is of one scene and --scenes={_SCENES.value}; '
       'give --scenes=1'
@@ -134,10 +135,10 @@ def make_request(entrants: Mapping[str, Entrant]) -> episodes.Request:
 
 def open_scenes(request: episodes.Request) -> tuple[list, bool]:
   """The clips to play, and whether their truth is known."""
-  if request.source_is_recorded:
+  if request.traits.has_episodes:
     clips = episodes.open_episodes(request, _SCENES.value)
     return list(clips), True
-  count = 1 if request.source_is_folder else _SCENES.value
+  count = _SCENES.value if request.traits.renders_any_path else 1
   print(f'making {count} scene(s) of {request.source}', flush=True)
   made = [episodes.make_scene(request, i) for i in range(count)]
   return [scene.clip for scene in made], all(scene.known for scene in made)

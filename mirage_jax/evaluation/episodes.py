@@ -19,8 +19,9 @@ from mirage_jax import worlds
 from mirage_jax.data.readers import transforms
 from mirage_jax.data.readers.folders import read_folder
 from mirage_jax.data.resizing import resize_clip
-from mirage_jax.data.sources.catalog import ADDED, DOOM, open_source
+from mirage_jax.data.sources.catalog import open_source, traits_of
 from mirage_jax.data.sources.folder import FolderSource
+from mirage_jax.data.sources.traits import Traits
 from mirage_jax.geometry import paths
 from mirage_jax.geometry.cameras import Cameras
 from mirage_jax.geometry.clips import Clip, take_frames
@@ -44,7 +45,7 @@ class Request:
     width: of the frames, pixels.
     seed: of the world.
     start: first frame of a folder's clip.
-    every: takes every so manieth frame of a folder.
+    every: frame stride in a folder.
     split: 'all' of a recording, or what training on clips of `clip` frames
       is given ('train') or never sees ('test').
     clip: see there.
@@ -68,14 +69,9 @@ class Request:
     return self.observed + self.generated
 
   @property
-  def source_is_folder(self) -> bool:
-    """True if the source is a folder rather than a kind of world."""
-    return self.source not in worlds.KINDS
-
-  @property
-  def source_is_recorded(self) -> bool:
-    """True if the source has episodes along paths of their own."""
-    return self.source.endswith('.npz') or self.source in (DOOM, *ADDED)
+  def traits(self) -> Traits:
+    """Abilities of the source."""
+    return traits_of(self.source)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,9 +96,9 @@ def make_scene(request: Request, index: int = 0) -> Scene:
     FileNotFoundError: a missing `transforms.json`.
   """
   check_path(request)
-  if request.source_is_recorded:
+  if request.traits.has_episodes:
     return Scene(_recorded_episodes(request, index + 1)[-1], known=True)
-  if not request.source_is_folder:
+  if request.traits.renders_any_path:
     return Scene(_world_clip(request, index), known=True)
   return _folder_scene(request)
 
@@ -114,9 +110,9 @@ def open_episodes(request: Request, count: int) -> Any:
   a path after each other, as many as it holds; recorded episodes are as long as
   asked, along their own path whatever the request says.
   """
-  if request.source_is_recorded:
+  if request.traits.has_episodes:
     return _recorded_episodes(request, count)
-  if not request.source_is_folder:
+  if request.traits.renders_any_path:
     return _world_source(request, count)
   total = len(_read(request.source, request.split, request.clip).time_s)
   reach = request.every * int(_steps(request).max())
@@ -129,7 +125,7 @@ def open_episodes(request: Request, count: int) -> Any:
 
 def _recorded_episodes(request: Request, count: int) -> list[Clip]:
   options = _world_options(request) | {'split': request.split}
-  if request.source in (DOOM, *ADDED):
+  if request.traits.makes_clips:
     options |= {'clips': count, 'seed': request.seed, 'split': 'test'}
   episodes = open_source(request.source, **options)
   clips = [episodes[i] for i in range(min(count, len(episodes)))]
@@ -146,7 +142,7 @@ def _with_objects(clip: Clip) -> Clip:
 def check_path(request: Request) -> None:
   """Raises ValueError or FileNotFoundError for a path that there is not."""
   name = request.camera_path
-  if request.source_is_recorded and name != 'clip':
+  if request.traits.has_episodes and name != 'clip':
     raise ValueError(
       f"camera path '{name}' for {request.source}; recorded episodes only know "
       "their own path: give 'clip'"
@@ -156,7 +152,8 @@ def check_path(request: Request) -> None:
   if name.endswith('.json'):
     transforms.transforms_file(name)
     return
-  known = ('out_and_back',) if request.source_is_folder else worlds.PATHS
+  rendered = request.traits.renders_any_path
+  known = worlds.PATHS if rendered else ('out_and_back',)
   if name not in known:
     choices = ', '.join(('clip', *SYNTHETIC, *known))
     raise ValueError(

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from mirage_jax import worlds
+from mirage_jax.data.sources.catalog import traits_of
 from mirage_jax.evaluation import closed_loop
 from mirage_jax.evaluation.baselines import rollouts
 from mirage_jax.evaluation.closed_loop import Result
@@ -42,9 +42,9 @@ def named(names: Sequence[str]) -> list[Suite]:
 
 def all_of(source: str) -> list[Suite]:
   """Lists the suites of `--suite=all` that a source has ground truth for."""
-  world = source in worlds.KINDS
+  changes = traits_of(source).changes_scenes
   suites = SUITES.values()
-  return [x for x in suites if x.in_all and (world or not x.needs_worlds)]
+  return [x for x in suites if x.in_all and (changes or not x.needs_changes)]
 
 
 def groups(suites: Sequence[Suite]) -> list[list[Suite]]:
@@ -107,7 +107,7 @@ def with_objects(
   suites: Sequence[EpisodeSuite], source: str, clips: Sequence[Clip]
 ) -> list[EpisodeSuite]:
   """Leaves out suites of objects where clips have no object ids; see `play`."""
-  if source in worlds.KINDS or clips[0].object_id is not None:
+  if traits_of(source).has_objects or clips[0].object_id is not None:
     return list(suites)
   left = [suite for suite in suites if not suite.needs_objects]
   lacking = ', '.join(suite.name for suite in suites if suite.needs_objects)

@@ -9,7 +9,7 @@ import dataclasses
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 
-from mirage_jax import worlds
+from mirage_jax.data.sources.catalog import traits_of
 from mirage_jax.evaluation import episodes, rollout_cache
 from mirage_jax.evaluation.closed_loop import (
   ClosedLoopSetup,
@@ -82,7 +82,7 @@ class Suite:
     run: `(setting, entrants, folder) -> table`; writes its pictures into the
       folder. None for a suite of episodes.
     needs_models: whether checkpoints must be given.
-    needs_worlds: whether the source must be a procedural world.
+    needs_changes: whether the source must be able to change its scenes.
     needs_objects: whether clips must have object ids.
     in_all: whether `--suite=all` runs it.
     remarks: `table -> lines` below the table of its report.
@@ -96,7 +96,7 @@ class Suite:
     Callable[[Setting, Mapping[str, Entrant], pathlib.Path], Table] | None
   ) = None
   needs_models: bool = False
-  needs_worlds: bool = False
+  needs_changes: bool = False
   needs_objects: bool = False
   in_all: bool = True
   remarks: Callable[[Table], list[str]] = lambda table: []
@@ -133,10 +133,10 @@ def open_clips(
       f'{setting.observed} observed frames; raise --frames'
     )
   height, width = next(iter(entrants.values())).size
-  world = setting.source in worlds.KINDS
+  rendered = traits_of(setting.source).renders_any_path
   request = episodes.Request(
     source=setting.source,
-    camera_path=stage.path if world else stage.recorded_path,
+    camera_path=stage.path if rendered else stage.recorded_path,
     observed=setting.observed,
     generated=generated,
     height=height,

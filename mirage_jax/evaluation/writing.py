@@ -7,7 +7,6 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from mirage_jax import worlds
 from mirage_jax.arrays import Bool, Float
 from mirage_jax.data.sources import catalog
 from mirage_jax.evaluation.baselines.readouts import static_depth
@@ -118,9 +117,10 @@ def open_walks(
     ValueError: an unknown source, or a recording of fewer than three chunks.
   """
   options = {} if size is None else {'height': size[0], 'width': size[1]}
-  if source in (*worlds.KINDS, catalog.DOOM, *catalog.ADDED):
+  traits = catalog.traits_of(source)
+  if traits.makes_clips:
     options |= {'frames': frames, 'clips': count, 'seed': seed, 'split': 'test'}
-  if source in worlds.KINDS:
+  if traits.renders_any_path:
     options |= {'paths': ('random_walk',), 'movers': False, 'cache': False}
   clips = catalog.open_source(source, **options)
   walks = [chunks_of(clips[i], CHUNK) for i in range(min(count, len(clips)))]

@@ -13,6 +13,7 @@ from mirage_jax.data.caches import Cache, check_index
 from mirage_jax.data.resizing import resize_clip
 from mirage_jax.data.sources.folder import FolderSource
 from mirage_jax.data.sources.npz import NpzSource
+from mirage_jax.data.sources.traits import Traits
 from mirage_jax.data.sources.world import WorldSource
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.worlds.config import KINDS, WorldConfig
@@ -142,6 +143,22 @@ def open_source(name: str, **options):
   fit = {k: options.pop(k) for k in FITTED if k in options}
   source = _open_recording(name, fit.get('frames'), options)
   return FittedSource(source, **fit) if fit else source
+
+
+def traits_of(name: str) -> Traits:
+  """Looks up the abilities of a source by its name; opens nothing.
+
+  A source of `ADDED` makes clips along paths of their own, unless it declares
+  other `traits`.
+  """
+  if name in KINDS:
+    return WorldSource.traits
+  made = Traits(makes_clips=True, has_episodes=True)
+  if name == DOOM:
+    return made
+  if name in ADDED:
+    return getattr(ADDED[name], 'traits', made)
+  return NpzSource.traits if name.endswith('.npz') else Traits()
 
 
 def parts_of(name: str) -> list[tuple[str, int]]:

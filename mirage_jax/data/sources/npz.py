@@ -14,6 +14,7 @@ import numpy as np
 from mirage_jax.arrays import Float
 from mirage_jax.data.caches import check_index
 from mirage_jax.data.readers import transforms
+from mirage_jax.data.sources.traits import Traits
 from mirage_jax.geometry.clips import Clip
 
 SPLITS = ('all', 'train', 'test')
@@ -33,6 +34,8 @@ class NpzSource:
     FileNotFoundError: no such file.
     ValueError: an unreadable file, or one whose arrays do not fit together.
   """
+
+  traits = Traits(has_episodes=True)
 
   def __init__(self, path, split: str = 'all'):
     if split not in SPLITS:

@@ -7,6 +7,7 @@ import jax
 from mirage_jax import worlds
 from mirage_jax.data.caches import Cache, check_index
 from mirage_jax.data.progress import Progress
+from mirage_jax.data.sources.traits import Traits
 from mirage_jax.geometry.clips import Clip
 from mirage_jax.worlds.config import WorldConfig
 
@@ -29,6 +30,13 @@ class WorldSource:
   Raises:
     ValueError: an unknown split or no clips.
   """
+
+  traits = Traits(
+    makes_clips=True,
+    renders_any_path=True,
+    has_objects=True,
+    changes_scenes=True,
+  )
 
   def __init__(
     self,

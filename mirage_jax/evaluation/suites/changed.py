@@ -18,6 +18,7 @@ import numpy as np
 
 from mirage_jax import worlds
 from mirage_jax.arrays import Array, Bool
+from mirage_jax.data.sources.catalog import traits_of
 from mirage_jax.evaluation import writing
 from mirage_jax.evaluation.baselines.memories import make_baselines
 from mirage_jax.evaluation.entrants import Entrant
@@ -146,7 +147,7 @@ def evaluate(
     ValueError: a source whose objects cannot be removed.
   """
   del folder  # no pictures
-  if setting.source not in worlds.KINDS:
+  if not traits_of(setting.source).changes_scenes:
     raise ValueError(
       f"suite changed takes things away, which '{setting.source}' does not "
       'allow; give --source=rooms or streets'
@@ -169,5 +170,5 @@ SUITE = Suite(
   ),
   main=('stale@seen=4', 'moved_stale@seen=4'),
   run=evaluate,
-  needs_worlds=True,
+  needs_changes=True,
 )

@@ -133,10 +133,10 @@ def open_clips(
   most `READ_WIDTH` pixels); worlds give `scenes` clips of their test split, and
   recorded episodes at most as many.
   """
-  made = source in (*catalog.KINDS, catalog.DOOM, *catalog.ADDED)
-  if made or source.endswith('.npz'):
+  traits = catalog.traits_of(source)
+  if traits.makes_clips or traits.has_episodes:
     options = {}
-    if made:
+    if traits.makes_clips:
       options = dict(clips=scenes, seed=seed, split='test', cache=False)
     clips = catalog.open_source(source, **options)
     count = min(scenes, len(clips))

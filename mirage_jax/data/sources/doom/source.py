@@ -11,6 +11,7 @@ import numpy as np
 
 from mirage_jax.data.caches import Cache, check_index
 from mirage_jax.data.sources.doom import game, levels, walking
+from mirage_jax.data.sources.traits import Traits
 from mirage_jax.geometry.clips import Clip
 
 SPLITS = ('train', 'validation', 'test')
@@ -62,6 +63,8 @@ class DoomSource:
   Raises:
     ValueError: an unknown split, no clips, or ViZDoom is not installed.
   """
+
+  traits = Traits(makes_clips=True, has_episodes=True)
 
   def __init__(
     self,
