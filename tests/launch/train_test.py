@@ -116,11 +116,13 @@ def test_the_window_differs_in_the_memory_alone():
 def test_kernels_are_those_of_the_platform(platform, attention, lookups):
   config = mirage_b.get_config()
   model = build.make_model(config.to_dict(), platform=platform)
-  assert model.transformer['kernel'] == attention
+  assert model.generator.transformer['kernel'] == attention
   assert model.memory.lookup == lookups
   config.memory.lookup = config.model.transformer.kernel = 'plain'
   model = build.make_model(config.to_dict(), platform=platform)
-  assert {model.transformer['kernel'], model.memory.lookup} == {'plain'}
+  assert {model.generator.transformer['kernel'], model.memory.lookup} == {
+    'plain'
+  }
 
 
 @pytest.mark.parametrize('name', EXPERIMENTS)
