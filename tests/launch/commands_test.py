@@ -15,6 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from typing import Any
 
 import jax
 import pytest
@@ -42,6 +43,8 @@ WRITTEN = ('output', 'workdir', 'data_dir')
 SKIPPED = {
   '--rows=bench': 'nine memories to compile; tests/profiling/cases_test.py',
 }
+# Each of these compiles a training step; run by `pytest -m weekly`.
+WEEKLY = ('launch.benchmark', 'bench.py', 'finetune', 'rooms_tiny', 'restarts')
 
 
 def differences(small: dict, large: dict, prefix: str) -> list[str]:
@@ -242,8 +245,16 @@ def test_commands_are_read_off_pages_and_docstrings():
   ]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('command', collect(), ids=name_of)
+def marked(command: str) -> Any:
+  """The command, to be run by the slow stage, unless it is a weekly one."""
+  weekly = any(words in command for words in WEEKLY) and (
+    'launch.evaluate' not in command and 'launch.sample' not in command
+  )
+  marks = [pytest.mark.slow, *([pytest.mark.weekly] if weekly else [])]
+  return pytest.param(command, marks=marks, id=name_of(command))
+
+
+@pytest.mark.parametrize('command', [marked(x) for x in collect()])
 def test_a_command_ends_in_one_line_of_figures(command, clone, models):
   for words, reason in SKIPPED.items():
     if words in command:

@@ -2,11 +2,7 @@ import numpy as np
 import pytest
 
 from mirage_jax.evaluation.baselines import readouts
-from mirage_jax.evaluation.suites import (
-  readout,
-  readout_figures,
-  readout_scores,
-)
+from mirage_jax.evaluation.suites import readout, readout_views
 from mirage_jax.progress import Progress
 from tests.evaluation.baselines.readouts_test import make_clip
 
@@ -51,7 +47,7 @@ def test_too_few_frames_and_no_depth_are_refused():
 
 def test_a_still_camera_is_read_without_error():
   views = read(same_clip())
-  table = readout_scores.score([views])
+  table = readout_views.score([views])
   for name in readout.BASELINES:
     assert table[name].keys() >= METRICS
     assert table[name]['psnr_db']['mean'] > 40
@@ -67,7 +63,7 @@ def test_a_method_gains_nothing_over_itself():
     'again': readouts.point_cloud,
   }
   clip = make_clip(frames=13)
-  table = readout_scores.score([read(clip, methods)] * 2)
+  table = readout_views.score([read(clip, methods)] * 2)
   for metric, value in table['again'].items():
     if metric.endswith('gain_db'):
       assert value['mean'] == value['low'] == value['high'] == 0
@@ -79,13 +75,13 @@ def test_movers_are_not_judged():
   dynamic[4:, :, :4] = True
   rgb = np.where(dynamic[..., None], 255 - clip.rgb, clip.rgb)
   views = read(clip.replace(rgb=rgb, dynamic=dynamic))
-  assert readout_scores.score([views])[readout.CLOUD]['psnr_db']['mean'] > 40
+  assert readout_views.score([views])[readout.CLOUD]['psnr_db']['mean'] > 40
 
 
 def test_panels_show_all_methods_side_by_side():
   views = read(same_clip())
-  rows = readout_figures.panels(views)
-  gaps = readout_figures.GAP * (len(readout_figures.headings(views)) - 1)
+  rows = readout_views.panels(views)
+  gaps = readout_views.GAP * (len(views.readouts) + 1)
   assert rows.shape == (2, 6, 8 * 4 + gaps, 3)
   np.testing.assert_array_equal(rows[:, :, :8], views.target.rgb)
-  assert readout_figures.contact_sheet(rows, most=1).shape[0] == 12
+  assert readout_views.contact_sheet(rows, most=1).shape[0] == 12
