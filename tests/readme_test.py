@@ -28,15 +28,16 @@ def blocks(page: str) -> list[str]:
 @pytest.fixture
 def added(monkeypatch, tmp_path):
   """Names that docs/extending.md defines; unknown again after the test."""
-  monkeypatch.setattr(kinds, 'KINDS', dict(kinds.KINDS))
-  monkeypatch.setattr(build, 'KINDS', kinds.KINDS)
+  memories = dict(kinds.KINDS)
   monkeypatch.setattr(catalog, 'ADDED', dict(catalog.ADDED))
   monkeypatch.chdir(tmp_path)
-  names = {'__name__': 'readme'}
+  names = {'__name__': 'extending'}
   for block in blocks('docs/extending.md'):
     assert len(block.splitlines()) < MOST_LINES
     exec(compile(block, 'extending.md', 'exec'), names)
-  return names
+  yield names
+  kinds.KINDS.clear()
+  kinds.KINDS.update(memories)
 
 
 def test_an_added_source_is_right_about_its_poses(added):
