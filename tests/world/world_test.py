@@ -285,7 +285,7 @@ def test_cameras_that_are_kept_are_bounded(model):
   place = after(model)
   many = np.resize(np.arange(FRAMES), 2 * VIEWS)
   place._visit(take_frames(wall(), many).cameras)
-  assert VIEWS / 2 <= len(place._visited) <= world.VIEWS
+  assert VIEWS / 2 <= len(place._visited) <= VIEWS
 
 
 def test_impossible_calls_are_refused(tmp_path, model, forgetful):
