@@ -98,7 +98,7 @@ class Result:
   )
   curves: dict[str, Curve] = dataclasses.field(default_factory=dict)
   examples: list[Example] = dataclasses.field(default_factory=list)
-  facts: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  facts: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
 
   def add(self, name: str, found: Mapping[str, Any]) -> None:
     """Appends a batch of per-episode numbers of one player."""

@@ -67,7 +67,7 @@ class Found:
   """
 
   table: Table
-  facts: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  facts: Mapping[str, int | float] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
