@@ -13,6 +13,7 @@ from mirage_jax import build
 from mirage_jax.build import Settings
 from mirage_jax.geometry.clips import Clip, take_frames
 from mirage_jax.models import rollout
+from mirage_jax.models.codec import fill_masks
 from mirage_jax.models.scenes import init_states, write_frames
 from mirage_jax.models.world_model import WorldModel, init_params
 from mirage_jax.profiling import timing
@@ -159,7 +160,7 @@ def _generated_chunk(settings: Settings) -> Callable[[], Any]:
   params = _init(model, settings)
   window, target = settings['data']['context'], settings['data']['target']
   clip = long_clip(settings, settings['seed'], window + target)
-  clip = jax.tree.map(lambda x: x[None], clip)
+  clip = jax.tree.map(lambda x: x[None], fill_masks(clip))
   context = take_frames(clip, slice(0, window), axis=1)
   rest = take_frames(clip, slice(window, None), axis=1)
   states = init_states(model, clip.world_from_camera[:, 0])

@@ -48,7 +48,7 @@ def alternate(
   return seconds
 
 
-def spread(values: Sequence[float] | np.ndarray) -> Spread:
+def spread(values: Sequence[float | int] | np.ndarray) -> Spread:
   """Returns the median and quartiles of measurements."""
   low, median, high = np.percentile(values, [25, 50, 75])
   return Spread(float(median), float(low), float(high), len(values))
